@@ -1,0 +1,523 @@
+"""From the command line's words to finished files: which pictures, where to, and one after another.
+
+Planning touches names only; nothing is decoded and no model loaded before the plan stands.
+"""
+
+import glob
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from editar_cli import images
+from editar_cli.errors import ImageError, UsageError
+
+STREAM = "-"
+"""Stands for standard input or standard output."""
+
+_GLOB_SIGNS = frozenset("*?[")
+_NAME_FIELDS = ("stem", "ext", "seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where outputs go and what they are called.
+
+    Args:
+        output: a file, a folder, ``-`` or ``None`` for beside the input.
+        name: pattern over ``{stem}``, ``{ext}`` and ``{seed}``, or ``None``.
+        format: ``auto`` or an extension without its dot.
+        seed: what ``{seed}`` stands for.
+        in_place: outputs replace their inputs.
+        on_exists: what to do with outputs that are already there.
+        tag: marks outputs beside their inputs: ``in.jpg`` becomes ``in.<tag>.jpg``.
+
+    Raises:
+        UsageError: two of these contradict each other.
+    """
+
+    output: str | None = None
+    name: str | None = None
+    format: str = "auto"
+    seed: int = 0
+    in_place: bool = False
+    on_exists: Literal["skip", "overwrite", "error"] = "skip"
+    tag: str = "edited"
+
+    def __post_init__(self) -> None:
+        if self.in_place:
+            for flag, value in (("--output", self.output), ("--name", self.name)):
+                if value is not None:
+                    raise UsageError(f"--in-place and {flag}: give one of them")
+            if self.format != "auto":
+                raise UsageError("--in-place keeps the format: leave --format out")
+        if self.name is not None:
+            if self.output == STREAM:
+                raise UsageError("--name and -o -: standard output has no name")
+            self._format_name("stem", ".png")
+
+    def file_name(self, stem: str, extension: str) -> str:
+        """The output's name for an input's stem and extension.
+
+        Raises:
+            UsageError: the pattern's result is no file name.
+        """
+        if self.format != "auto":
+            extension = f".{self.format}"
+        return self._format_name(stem, extension)
+
+    def _format_name(self, stem: str, extension: str) -> str:
+        pattern = "{stem}{ext}" if self.name is None else self.name
+        try:
+            name = pattern.format(stem=stem, ext=extension, seed=self.seed)
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            fields = ", ".join(f"{{{field}}}" for field in _NAME_FIELDS)
+            raise UsageError(f"--name {pattern}: may hold {fields} and plain text") from error
+        if not name or name in (".", "..") or "/" in name or os.sep in name:
+            raise UsageError(f"--name {pattern}: gives {name!r}, which is no file name")
+        return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One picture to edit.
+
+    Args:
+        source: the input, or ``None`` for standard input.
+        output: the result, or ``None`` for standard output.
+        key: the input's path below the folder it was found in, with ``/``: its own seed is
+            derived from this, so that it is the same wherever the folder lies.
+        instruction: what to do.
+    """
+
+    source: Path | None
+    output: Path | None
+    key: str
+    instruction: str
+
+    @property
+    def source_name(self) -> str:
+        """The input for messages."""
+        return STREAM if self.source is None else str(self.source)
+
+    @property
+    def output_name(self) -> str:
+        """The output for messages."""
+        return STREAM if self.output is None else str(self.output)
+
+    def to_json(self, status: str, **more: object) -> str:
+        """One line of JSON about this picture."""
+        record = {
+            "input": self.source_name,
+            "output": self.output_name,
+            "status": status,
+            "instruction": self.instruction,
+            **more,
+        }
+        return json.dumps(record, ensure_ascii=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run is going to do.
+
+    Args:
+        jobs: pictures to edit, in order.
+        skipped: pictures whose output is already there.
+        folders: folders made for outputs without the person having named them.
+    """
+
+    jobs: list[Job] = field(default_factory=list)
+    skipped: list[Job] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An input file; ``root`` is the folder given on the command line that it was found in."""
+
+    path: Path | None
+    key: str
+    root: Path | None = None
+
+
+def natural_key(text: str) -> list[tuple[int, int, str]]:
+    """Sorts ``photo2`` before ``photo10``."""
+    parts = re.split(r"(\d+)", text.casefold())
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p]
+
+
+def split_positionals(items: Sequence[str], instruction: str | None) -> tuple[list[str], str]:
+    """Inputs and instruction: the last item is the instruction unless a flag gives it.
+
+    Raises:
+        UsageError: either is missing.
+    """
+    inputs = list(items)
+    if instruction is None:
+        if not inputs:
+            raise UsageError('no picture and no instruction: editar edit in.jpg "make it snowy"')
+        if inputs[-1] == STREAM or os.path.exists(inputs[-1]):
+            raise UsageError(
+                f"no instruction: the last word, {inputs[-1]}, is an input. "
+                f'Try: editar edit {inputs[-1]} "make it snowy"'
+            )
+        instruction = inputs.pop()
+    if not instruction.strip():
+        raise UsageError("the instruction is empty")
+    if not inputs:
+        raise UsageError(
+            f'no picture to edit: "{instruction}" was taken as the instruction. '
+            f'Try: editar edit in.jpg "make it snowy"'
+        )
+    return inputs, instruction
+
+
+def plan_jobs(
+    inputs: Sequence[str],
+    instruction: str,
+    placement: Placement,
+    *,
+    recursive: bool = False,
+) -> Plan:
+    """Find the inputs, place the outputs and refuse what would go wrong.
+
+    Args:
+        inputs: files, folders, globs and ``-``.
+        instruction: what to do with each.
+        placement: where outputs go.
+        recursive: go into the folders of folders.
+
+    Raises:
+        UsageError: an input does not exist, two inputs would write one output, or a source would
+            be overwritten.
+    """
+    one_file = len(inputs) == 1 and not os.path.isdir(inputs[0]) and not _is_glob(inputs[0])
+    folder = _output_folder(placement, one_file=one_file)
+    found = _find(inputs, recursive=recursive, leave_out=folder)
+    if STREAM in (placement.output, *inputs) and len(found) > 1:
+        raise UsageError(f"- stands for one picture, but there are {len(found)}")
+    if placement.in_place and any(item.path is None for item in found):
+        raise UsageError("--in-place: standard input is no file that could be replaced")
+
+    jobs = []
+    made: dict[Path, None] = {}
+    for item in found:
+        output = _place(item, placement, folder)
+        if item.root is not None and placement.output is None and not placement.in_place:
+            made[_sibling(item.root, placement)] = None
+        jobs.append(Job(source=item.path, output=output, key=item.key, instruction=instruction))
+    _refuse_collisions(jobs, in_place=placement.in_place)
+
+    plan = Plan(folders=list(made))
+    for job in jobs:
+        exists = not placement.in_place and job.output is not None and job.output.exists()
+        if exists and placement.on_exists == "error":
+            raise UsageError(f"{job.output}: is already there (--on-exists error)")
+        (plan.skipped if exists and placement.on_exists == "skip" else plan.jobs).append(job)
+    return plan
+
+
+def _is_glob(text: str) -> bool:
+    return text != STREAM and not os.path.lexists(text) and not _GLOB_SIGNS.isdisjoint(text)
+
+
+def _output_folder(placement: Placement, *, one_file: bool) -> Path | None:
+    """The folder ``-o`` names, or ``None`` where it names a file, a stream or nothing."""
+    if placement.output is None or placement.output == STREAM:
+        return None
+    path = Path(placement.output)
+    says_folder = placement.output.endswith(("/", os.sep)) or path.is_dir()
+    says_file = path.suffix.lower() in images.FORMATS or path.is_file()
+    if says_folder or not says_file:
+        if path.is_file():
+            raise UsageError(f"-o {placement.output}: is a file, not a folder")
+        return path
+    if not one_file:
+        raise UsageError(
+            f"-o {placement.output}: several pictures cannot go into one file; name a folder"
+        )
+    for flag, value in (("--name", placement.name), ("--format", placement.format)):
+        if value not in (None, "auto"):
+            raise UsageError(f"-o {placement.output} already says it: leave {flag} out")
+    return None
+
+
+def _find(inputs: Sequence[str], *, recursive: bool, leave_out: Path | None) -> list[_Found]:
+    found: dict[Path | None, _Found] = {}
+    for text in inputs:
+        if text == STREAM:
+            found[None] = _Found(None, STREAM)
+            continue
+        matches = [text]
+        if _is_glob(text):
+            matches = sorted(glob.glob(text, recursive=True), key=natural_key)
+            if not matches:
+                raise UsageError(f"{text}: matches no file")
+        for match in matches:
+            path = Path(match)
+            if path.is_dir():
+                items = list(_walk(path, recursive=recursive, leave_out=leave_out))
+                if not items and not _is_glob(text):
+                    hint = "" if recursive else "; -r goes into its folders"
+                    raise UsageError(f"{match}: holds no pictures{hint}")
+            elif path.exists():
+                items = [_Found(path, path.name)]
+            else:
+                raise UsageError(
+                    f"{match}: no such file or folder "
+                    "(an instruction of several words needs quotes)"
+                )
+            for item in items:
+                assert item.path is not None
+                # The same picture by two ways is one picture.
+                found.setdefault(Path(os.path.realpath(item.path)), item)
+    if not found:
+        raise UsageError(f"{' '.join(inputs)}: no pictures found")
+    return list(found.values())
+
+
+def _walk(root: Path, *, recursive: bool, leave_out: Path | None) -> Iterator[_Found]:
+    """Pictures in a folder in natural order, our own outputs left out."""
+    own = None if leave_out is None else os.path.realpath(leave_out)
+    if own == os.path.realpath(root):
+        # Outputs among the inputs: told apart by their names, and collisions are refused.
+        own = None
+
+    def walk(folder: Path) -> Iterator[_Found]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: natural_key(entry.name))
+        except OSError as error:
+            raise UsageError(f"{folder}: cannot be listed: {error.strerror}") from error
+        for entry in entries:
+            name = Path(entry.name)
+            if entry.name.startswith(".") or name.stem.endswith(".edited"):
+                continue
+            if name.suffix.lower() in images.FORMATS and entry.is_file():
+                path = Path(entry.path)
+                yield _Found(path, path.relative_to(root).as_posix(), root)
+        for entry in entries:
+            skip = entry.name.startswith(".") or entry.name.endswith(".edited")
+            if recursive and not skip and entry.is_dir(follow_symlinks=False):
+                path = Path(entry.path)
+                if os.path.realpath(path) != own:
+                    yield from walk(path)
+
+    yield from walk(root)
+
+
+def _sibling(root: Path, placement: Placement) -> Path:
+    # "." and ".." have no name of their own to add to.
+    root = root if root.name not in ("", "..") else root.resolve()
+    return root.with_name(f"{root.name}.{placement.tag}")
+
+
+def _place(item: _Found, placement: Placement, folder: Path | None) -> Path | None:
+    if placement.in_place:
+        return item.path
+    if item.path is None:
+        return _place_stream(placement, folder)
+    stem, extension = item.path.stem, item.path.suffix
+    if folder is None and placement.output is not None:
+        return None if placement.output == STREAM else Path(placement.output)
+    if folder is None and item.root is None:
+        stem = stem if placement.name is not None else f"{stem}.{placement.tag}"
+        return item.path.with_name(placement.file_name(stem, extension))
+    if folder is None:
+        assert item.root is not None
+        folder = _sibling(item.root, placement)
+    return folder / Path(item.key).with_name(placement.file_name(stem, extension))
+
+
+def _place_stream(placement: Placement, folder: Path | None) -> Path | None:
+    if folder is not None:
+        raise UsageError(f"-o {placement.output}: a picture from standard input needs a file name")
+    if placement.output not in (None, STREAM):
+        return Path(str(placement.output))
+    if placement.name is not None:
+        raise UsageError("--name: a picture from standard input has no name; give -o FILE")
+    return None
+
+
+def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool) -> None:
+    sources = {os.path.realpath(job.source) for job in jobs if job.source is not None}
+    writers: dict[str, Job] = {}
+    for job in jobs:
+        if job.output is None:
+            continue
+        target = os.path.normcase(os.path.realpath(job.output))
+        other = writers.setdefault(target, job)
+        if other is not job:
+            raise UsageError(
+                f"{other.source_name} and {job.source_name} would both be written to "
+                f"{job.output}; use --name, --format or one folder at a time"
+            )
+        if target in sources and not in_place:
+            raise UsageError(
+                f"{job.output}: is an input and would be overwritten; "
+                "name another output, or use --in-place"
+            )
+
+
+class PictureEditor(Protocol):
+    """What a run needs of an editor."""
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """Model and settings, for the note in each output."""
+
+    def picture_seed(self, key: str) -> int:
+        """The seed of the picture with this key."""
+
+    def edit_sources(
+        self,
+        sources: Sequence[images.Source],
+        instructions: Sequence[str],
+        seeds: Sequence[int],
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> list[NDArray[np.uint8]]:
+        """One (H, W, 3) uint8 result for each source; MemoryError where memory runs out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one picture.
+
+    Args:
+        job: the picture.
+        seed: its own seed.
+        seconds: its share of the time its batch took.
+        error: what went wrong, or ``None``.
+    """
+
+    job: Job
+    seed: int
+    seconds: float = 0.0
+    error: str | None = None
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        more: dict[str, object] = {"seed": self.seed, "seconds": round(self.seconds, 3)}
+        if self.error is None:
+            return self.job.to_json("done", **more)
+        return self.job.to_json("failed", **more, error=self.error)
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    editor: PictureEditor,
+    *,
+    batch_size: int,
+    format: str = "auto",
+    on_progress: Callable[[float, str], None] | None = None,
+    on_smaller_batch: Callable[[int], None] | None = None,
+) -> Iterator[Outcome]:
+    """Edit pictures batch by batch; each outcome is given out when its file is complete.
+
+    A picture that cannot be read, edited or written becomes an outcome with an error. Where memory
+    runs out the batch is halved, and the size that worked is kept.
+
+    Args:
+        jobs: what to do, in order.
+        editor: does it.
+        batch_size: pictures at once, 1 or more.
+        format: format of results for standard output: ``auto`` or an extension without its dot.
+        on_progress: told how many pictures are done, fractions included, and what is going on.
+        on_smaller_batch: told the new size when memory ran out.
+    """
+    assert batch_size >= 1, batch_size
+    done = 0
+    while done < len(jobs):
+        batch = jobs[done : done + batch_size]
+        start = time.perf_counter()
+
+        def on_step(step: int, total: int, before: int = done, count: int = len(batch)) -> None:
+            if on_progress is not None:
+                on_progress(before + count * step / total, "editing")
+
+        try:
+            errors = _edit_batch(batch, editor, format, on_step)
+        except MemoryError:
+            if len(batch) > 1:
+                batch_size = len(batch) // 2
+                if on_smaller_batch is not None:
+                    on_smaller_batch(batch_size)
+                continue
+            errors = [
+                f"{batch[0].source_name}: memory ran out with one picture at a time; "
+                "another --device, --dtype bfloat16 or a smaller model would help"
+            ]
+        done += len(batch)
+        if on_progress is not None:
+            on_progress(done, "editing")
+        seconds = (time.perf_counter() - start) / len(batch)
+        for job, error in zip(batch, errors, strict=True):
+            seed = editor.picture_seed(job.key)
+            yield Outcome(job=job, seed=seed, seconds=seconds, error=error)
+
+
+def _edit_batch(
+    batch: Sequence[Job],
+    editor: PictureEditor,
+    format: str,
+    on_step: Callable[[int, int], None],
+) -> list[str | None]:
+    """Read, edit and write; what went wrong with each picture, or ``None``."""
+    errors: list[str | None] = [None] * len(batch)
+    sources: dict[int, images.Source] = {}
+    for index, job in enumerate(batch):
+        try:
+            sources[index] = _read(job)
+        except ImageError as error:
+            errors[index] = str(error)
+    if not sources:
+        return errors
+    seeds = {index: editor.picture_seed(batch[index].key) for index in sources}
+    results = editor.edit_sources(
+        list(sources.values()),
+        [batch[index].instruction for index in sources],
+        list(seeds.values()),
+        on_step,
+    )
+    for (index, source), pixels in zip(sources.items(), results, strict=True):
+        note = _note(editor.facts, batch[index], seeds[index])
+        try:
+            _write(batch[index], source, pixels, note, format)
+        except ImageError as error:
+            errors[index] = str(error)
+    return errors
+
+
+def _read(job: Job) -> images.Source:
+    if job.source is not None:
+        return images.read_image(job.source)
+    data = sys.stdin.buffer.read()
+    if not data:
+        raise ImageError("standard input: is empty")
+    return images.read_image(BytesIO(data), name="standard input")
+
+
+def _note(facts: Mapping[str, object], job: Job, seed: int) -> str:
+    return f"editar {json.dumps({**facts, 'instruction': job.instruction, 'seed': seed})}"
+
+
+def _write(
+    job: Job, source: images.Source, pixels: NDArray[np.uint8], note: str, format: str
+) -> None:
+    path = job.output or Path(source.extension if format == "auto" else f"stdout.{format}")
+    name = images.output_format(path, source)
+    data = images.encode_image(pixels, source, format=name, note=note)
+    if job.output is None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        images.write_image(job.output, data)

@@ -1,0 +1,1 @@
+"""Figures that judge a model: one file for each benchmark, and `report` for what they leave."""

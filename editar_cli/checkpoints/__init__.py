@@ -1,0 +1,1 @@
+"""Published files -> native bundles, and the bundles themselves."""

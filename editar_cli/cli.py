@@ -1,0 +1,71 @@
+"""The command ``editar``: its subcommands, and the turn from errors into exit codes.
+
+0 all done or skipped; 1 some pictures failed; 2 wrong usage; 3 a model or device cannot be
+loaded; 130 stopped with Ctrl-C.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from editar_cli import __version__
+from editar_cli.commands import bench, edit, train, weights
+from editar_cli.console import Messages
+from editar_cli.errors import EditarError
+
+# Plain help instead of rich's: it is there in half the time.
+app = typer.Typer(
+    name="editar",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"editar {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Edit photographs from written instructions with an autoregressive image model."""
+
+
+app.command("edit")(edit.edit)
+app.add_typer(bench.bench_app, name="bench")
+app.add_typer(train.app, name="train")
+app.add_typer(weights.app, name="weights")
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code; no error of ours shows a traceback."""
+    code = 0
+    try:
+        app()
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except EditarError as error:
+        Messages().error(str(error))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone. What is still buffered has nowhere to go, and Python would complain
+        # about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = code or 1
+    sys.exit(code)

@@ -1,0 +1,118 @@
+"""Messages and progress for people, on standard error. Standard output carries results only.
+
+rich is loaded with the first message, not before. It honours ``NO_COLOR`` itself.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Verbosity(IntEnum):
+    """How much is said: errors only, the usual, or every step."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+class ProgressCallback(Protocol):
+    """Takes the number of pictures done so far, fractions included, and what is going on."""
+
+    def __call__(self, done: float, what: str) -> None:
+        """Show that ``done`` pictures are done."""
+
+
+def _rich_console() -> "Console":
+    from rich.console import Console
+
+    # highlight=False: paths and numbers in a message are not coloured by guesswork.
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Messages:
+    """Speaks to the person on standard error as loudly as asked for."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.verbosity = (
+            Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+        )
+
+    def error(self, text: str) -> None:
+        """Always shown."""
+        self._print("error: ", text, "bold red")
+
+    def warning(self, text: str) -> None:
+        """Shown unless quiet."""
+        if self.verbosity >= Verbosity.NORMAL:
+            self._print("warning: ", text, "yellow")
+
+    def info(self, text: str) -> None:
+        """Shown unless quiet."""
+        if self.verbosity >= Verbosity.NORMAL:
+            self._print("", text, "")
+
+    def detail(self, text: str) -> None:
+        """Shown when verbose."""
+        if self.verbosity >= Verbosity.VERBOSE:
+            self._print("", text, "dim")
+
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table, its first column of words and the others of figures; shown unless quiet."""
+        if self.verbosity == Verbosity.QUIET:
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False)
+        for i, header in enumerate(headers):
+            table.add_column(Text(header), justify="right" if i else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console = _rich_console()
+        # A log has no width of its own, and figures cut short are of no use.
+        console.width = 1000
+        console.print(table)
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[ProgressCallback]:
+        """A bar over ``total`` pictures; silent when quiet or when no terminal would show it."""
+        if self.verbosity == Verbosity.QUIET or not sys.stderr.isatty():
+            yield _no_progress
+            return
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = [TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()]
+        if total > 1:
+            columns.append(MofNCompleteColumn())
+        columns.append(TimeRemainingColumn())
+        with Progress(*columns, console=_rich_console(), transient=True) as bar:
+            task = bar.add_task("", total=total)
+
+            def show(done: float, what: str) -> None:
+                bar.update(task, completed=done, description=what)
+
+            yield show
+
+    def _print(self, label: str, text: str, style: str) -> None:
+        from rich.text import Text
+
+        # Text, not markup: a file name may hold square brackets.
+        line = Text.assemble((label, style), text) if label else Text(text, style=style)
+        _rich_console().print(line)
+
+
+def _no_progress(done: float, what: str) -> None:
+    """The progress nobody watches."""

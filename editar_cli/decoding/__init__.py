@@ -1,0 +1,1 @@
+"""Strategies that turn a prefix into output codes; each file is one."""

@@ -1,0 +1,308 @@
+"""The whole line in one object: source pictures in, edited pictures out.
+
+The command ``editar edit`` and the Python face both go through :class:`Editor`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from editar_cli import images
+from editar_cli.checkpoints.native import Bundle, BundleConfig, load_bundle
+from editar_cli.checkpoints.registry import resolve_model
+from editar_cli.config import SamplingConfig
+from editar_cli.engine import Engine, image_seed
+from editar_cli.errors import DeviceError, UsageError
+from editar_cli.geometry import Fit
+
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditOptions:
+    """How pictures are edited, beside the instruction and the seed.
+
+    Args:
+        sampling: how codes are drawn.
+        fit: how a picture becomes the model's square.
+        size: ``source`` for the source's size and whole frame, ``model`` for the bare square.
+        preserve: keep the source's own detail where the model changed little.
+    """
+
+    sampling: SamplingConfig
+    fit: Fit
+    size: Literal["source", "model"] = "source"
+    preserve: bool = True
+
+
+class Editor:
+    """A loaded model that edits pictures.
+
+    Args:
+        bundle: the model, on the device and in the number format it is to run in.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.engine = Engine(bundle)
+
+    @classmethod
+    def load(
+        cls, model: str | Path = "mini", *, device: str = "auto", dtype: str = "auto"
+    ) -> "Editor":
+        """Load a model by name or path.
+
+        Args:
+            model: ``mini`` for the embedded one, the name of a converted one, or a bundle folder.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+            dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+
+        Raises:
+            ModelError: the model or the device is not there or cannot be used.
+            UsageError: no such device or number format exists.
+        """
+        chosen = choose_device(device)
+        number_format = choose_dtype(dtype, chosen)
+        return cls(load_bundle(resolve_model(model), device=chosen, dtype=number_format))
+
+    @property
+    def config(self) -> BundleConfig:
+        """What the model is: name, architecture, image size, defaults."""
+        return self.bundle.config
+
+    @property
+    def batch_size(self) -> int:
+        """How many pictures at once serve this device well."""
+        # On a CPU the work grows with the batch, so a small one shows its first result sooner.
+        return 4 if self.bundle.device.type == "cpu" else 16
+
+    def options(
+        self,
+        *,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        guidance_interval: int | None = None,
+        size: Literal["source", "model"] = "source",
+        fit: str | None = None,
+        preserve: bool = True,
+    ) -> EditOptions:
+        """Options in which everything left out is the model's own default.
+
+        Raises:
+            UsageError: a value is out of range.
+        """
+        given: dict[str, Any] = {
+            "guidance": guidance,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "guidance_interval": guidance_interval,
+        }
+        changes = {name: value for name, value in given.items() if value is not None}
+        if size not in ("source", "model"):
+            raise UsageError(f"size {size}: must be source or model")
+        try:
+            chosen_fit = Fit(fit or self.config.fit)
+        except ValueError as error:
+            raise UsageError(f"fit {fit}: must be one of {', '.join(Fit)}") from error
+        return EditOptions(
+            sampling=replace(self.config.sampling, **changes),
+            fit=chosen_fit,
+            size=size,
+            preserve=preserve,
+        )
+
+    def edit(
+        self,
+        image: Image.Image | str | Path,
+        instruction: str,
+        *,
+        seed: int = 0,
+        guidance: float | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        guidance_interval: int | None = None,
+        size: Literal["source", "model"] = "source",
+        fit: str | None = None,
+        preserve: bool = True,
+    ) -> Image.Image:
+        """Edit one picture; the same seed and picture give the same result as ``editar edit``.
+
+        Args:
+            image: a path, or a picture open in Pillow.
+            instruction: what to do, in plain English.
+            seed: another seed, another result.
+            guidance, temperature, top_k, top_p, guidance_interval: sampling; the model's own
+                defaults where left out.
+            size: ``source``, or ``model`` for the bare square.
+            fit: ``stretch``, ``crop`` or ``pad``; the model's own default where left out.
+            preserve: keep the source's own detail where the model changed little.
+
+        Returns:
+            The edited picture in the source's mode, with its alpha and colour profile.
+
+        Raises:
+            ImageError: the picture cannot be read.
+            UsageError: a value is out of range.
+        """
+        options = self.options(
+            guidance=guidance,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            guidance_interval=guidance_interval,
+            size=size,
+            fit=fit,
+            preserve=preserve,
+        )
+        if isinstance(image, Image.Image):
+            source, key = images.source_from_image(image), "-"
+        else:
+            source, key = images.read_image(Path(image)), Path(image).name
+        session = EditSession(self, options, seed=seed)
+        pixels = session.edit_sources([source], [instruction], [session.picture_seed(key)])[0]
+        return images.to_image(pixels, source)
+
+
+class EditSession:
+    """An editor with its options and seed fixed: what a run over many pictures works with.
+
+    Args:
+        editor: the model.
+        options: how to edit.
+        seed: the run's seed; each picture's own is derived from it.
+    """
+
+    def __init__(self, editor: Editor, options: EditOptions, *, seed: int = 0) -> None:
+        self.editor = editor
+        self.options = options
+        self.seed = seed
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """Model and settings, for the note in each output."""
+        return {
+            "model": self.editor.config.name,
+            "dtype": str(self.editor.bundle.dtype).removeprefix("torch."),
+            "size": self.options.size,
+            "fit": self.options.fit.value,
+            "preserve": self.options.preserve,
+            **asdict(self.options.sampling),
+        }
+
+    def picture_seed(self, key: str) -> int:
+        """The seed of the picture with this key: its path below the folder it was given in."""
+        return image_seed(self.seed, key)
+
+    def edit_sources(
+        self,
+        sources: Sequence[images.Source],
+        instructions: Sequence[str],
+        seeds: Sequence[int],
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> list[NDArray[np.uint8]]:
+        """Edit a batch: prepare, tokenize, condition, decode, detokenize, restore.
+
+        Args:
+            sources: N pictures of any sizes.
+            instructions: one for each.
+            seeds: one for each.
+            on_step: called with codes drawn so far and in all.
+
+        Returns:
+            (H, W, 3) uint8 for each: at the source's size, or (S, S, 3) for size ``model``.
+
+        Raises:
+            MemoryError: the device or the machine ran out of memory.
+        """
+        size, fit = self.editor.config.image_size, self.options.fit
+        with _memory_errors():
+            squares = np.stack([images.prepare(source, size, fit) for source in sources])
+            result = self.editor.engine.edit(
+                torch.from_numpy(squares),
+                instructions,
+                seeds,
+                self.options.sampling,
+                on_step,
+            )
+            before = _to_numpy(result.decoded_source)
+            after = _to_numpy(result.decoded_edited)
+        if self.options.size == "model":
+            return [images.to_pixels(square) for square in after]
+        return [
+            images.restore(source, before[i], after[i], fit=fit, preserve=self.options.preserve)
+            for i, source in enumerate(sources)
+        ]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a person asked for; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        DeviceError: it is not there.
+        UsageError: it is none of the known kinds.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"--device {name}: must be auto, cpu, cuda, cuda:N or mps")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"--device {name}: this machine has {torch.cuda.device_count()} CUDA devices that "
+            "torch can use; --device cpu works everywhere"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("--device mps: not available here; --device cpu works everywhere")
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The number format a person asked for; ``auto`` is float32, but bfloat16 on CUDA.
+
+    Raises:
+        UsageError: it is none of the known ones.
+    """
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if name not in _DTYPES:
+        raise UsageError(f"--dtype {name}: must be auto, {', '.join(_DTYPES)}")
+    return _DTYPES[name]
+
+
+def _to_numpy(pixels: torch.Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = pixels.float().cpu().numpy()
+    return array
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """torch's ways of running out of memory, as Python's own."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error
+    except RuntimeError as error:
+        # The CPU allocator and mps have no exception class of their own.
+        if "can't allocate memory" in str(error) or "out of memory" in str(error):
+            raise MemoryError(str(error)) from error
+        raise

@@ -1,0 +1,1 @@
+"""Networks in plain PyTorch: no files, no command line, no progress bars."""

@@ -1,0 +1,3 @@
+"""Depth, near is bright."""
+
+PROMPT = "Given the depth image, generate an image following the description: "

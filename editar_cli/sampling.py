@@ -1,0 +1,77 @@
+"""From logits to codes: guidance, filtering and counter-based noise."""
+
+import torch
+from torch import Tensor
+
+from editar_cli.config import SamplingConfig
+
+_MASK32 = 0xFFFFFFFF
+
+
+def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance (arXiv 2207.12598) on (..., V) logits."""
+    return unconditional + scale * (conditional - unconditional)
+
+
+def filter_logits(logits: Tensor, *, temperature: float, top_k: int, top_p: float) -> Tensor:
+    """Temperature, then top-k, then top-p on the renormalised rest; dropped codes get -inf.
+
+    Args:
+        logits: (..., V) float.
+        temperature: above 0.
+        top_k: clamped to V; 0 keeps all. Codes that tie with the k-th stay.
+        top_p: in (0, 1]; the code that crosses p stays.
+    """
+    logits = logits.float() / temperature
+    if 0 < top_k < logits.shape[-1]:
+        threshold = logits.topk(top_k, dim=-1).values[..., -1:]
+        logits = logits.masked_fill(logits < threshold, -torch.inf)
+    if top_p < 1.0:
+        ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+        before = ordered.softmax(dim=-1).cumsum(dim=-1).roll(1, dims=-1)
+        before[..., 0] = 0.0  # the most likely code always stays
+        drop = torch.zeros_like(before, dtype=torch.bool).scatter(-1, order, before > top_p)
+        logits = logits.masked_fill(drop, -torch.inf)
+    return logits
+
+
+def gumbel_noise(seeds: Tensor, position: int, vocab_size: int) -> Tensor:
+    """(B,) int64 seeds -> (B, V) float32 Gumbel noise: a function of (seed, position, code) only.
+
+    Nothing is drawn from a stateful generator, so a picture's codes depend on its seed and not on
+    batch size, order, device or what ran before. The counters go through the 32-bit finaliser of
+    MurmurHash3 (public domain), in integer arithmetic that is equal on every device.
+    """
+    low, high = seeds & _MASK32, (seeds >> 32) & _MASK32
+    key = _mix(_mix(low) ^ high ^ ((position * 0x9E3779B9) & _MASK32))
+    codes = torch.arange(vocab_size, device=seeds.device, dtype=torch.int64)
+    bits = _mix(_mix(key)[:, None] ^ ((codes * 0x85EBCA6B) & _MASK32)[None])
+    # 24 bits fit a float32 exactly; the half keeps both logarithms finite.
+    uniform = ((bits >> 8).float() + 0.5) * 2.0**-24
+    return -(-uniform.log()).log()
+
+
+def sample(logits: Tensor, seeds: Tensor, position: int, config: SamplingConfig) -> Tensor:
+    """(B, V) logits -> (B,) int64 codes by the Gumbel-max rule; temperature 0 is greedy.
+
+    Args:
+        logits: after guidance.
+        seeds: (B,) int64, one per picture.
+        position: index of the output code, [0, S).
+        config: temperature, top-k and top-p.
+    """
+    if config.temperature == 0.0 or config.top_k == 1:
+        return logits.argmax(dim=-1)
+    kept = filter_logits(
+        logits, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p
+    )
+    return (kept + gumbel_noise(seeds, position, logits.shape[-1])).argmax(dim=-1)
+
+
+def _mix(x: Tensor) -> Tensor:
+    """MurmurHash3's 32-bit finaliser on int64 tensors that hold 32-bit values."""
+    x = x ^ (x >> 16)
+    x = (x * 0x85EBCA6B) & _MASK32
+    x = x ^ (x >> 13)
+    x = (x * 0xC2B2AE35) & _MASK32
+    return x ^ (x >> 16)

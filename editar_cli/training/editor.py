@@ -1,0 +1,337 @@
+"""The editor stage: the transformer learns to write the codes of the edited picture."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from editar_cli.checkpoints.native import BundleConfig, TextConfig, load_bundle, save_bundle
+from editar_cli.conditioning import Dropped, image_embeddings, text_embeddings
+from editar_cli.config import SamplingConfig
+from editar_cli.decoding import sequential
+from editar_cli.errors import TrainingError
+from editar_cli.models.gpt import EditARTransformer, GPTConfig
+from editar_cli.models.vq import VQConfig, VQTokenizer
+from editar_cli.text import MiniLMEncoder, TextEncoder
+from editar_cli.training.distillation import Teacher, distillation_mse
+from editar_cli.training.initialisation import initialise
+from editar_cli.training.losses import code_cross_entropy
+from editar_cli.training.pairs import PairDataset, TokenizedPairs, read_captions, tokenize_pairs
+from editar_cli.training.photos import split, split_photos
+from editar_cli.training.recipe import EditorRecipe
+from editar_cli.training.sheets import save_sheet
+
+SHEET_PHOTOS = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Codes (B, S) int64, text encodings (B, T, text_dim) float, dropout draws (B,) in [0, 1)."""
+
+    sources: Tensor
+    targets: Tensor
+    text: Tensor
+    draws: Tensor
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one teacher-forced pass says: logits (B, S, V) and hidden states (B, S, D)."""
+
+    logits: Tensor
+    hidden: Tensor
+
+
+def teacher_forcing(
+    model: EditARTransformer, sources: Tensor, targets: Tensor, text: Tensor, dropped: Dropped
+) -> Predictions:
+    """Run ``[source codes | text | all target codes but the last]`` and read the last S positions.
+
+    Args:
+        model: the transformer.
+        sources, targets: (B, S) int64 codes.
+        text: (B, T, text_dim) encodings.
+        dropped: whose image and text are replaced.
+    """
+    x = torch.cat(
+        [
+            image_embeddings(model, sources, dropped.image),
+            text_embeddings(model, text, dropped.text),
+            model.embed_codes(targets[:, :-1]),
+        ],
+        dim=1,
+    )
+    hidden = model.hidden(x, model.turns[: x.shape[1]])[:, -targets.shape[1] :]
+    return Predictions(model.logits(hidden), hidden)
+
+
+class EditorStage:
+    """Implements ``loop.Stage`` for the transformer."""
+
+    def __init__(
+        self,
+        recipe: EditorRecipe,
+        data: Path,
+        output: Path,
+        *,
+        device: torch.device,
+        init: Path | None,
+        report: Callable[[int, int, dict[str, float]], None],
+    ) -> None:
+        if init is None:
+            raise TrainingError(
+                "the editor stage starts from a bundle that holds at least a tokenizer and a text "
+                "encoder; give it with --init"
+            )
+        self.recipe = recipe
+        self.device = device
+        self.start = load_start(init, recipe)
+        self.text_encoder = self.start.text_encoder
+        self.tokenizer = self.start.tokenizer.to(device).eval().requires_grad_(False)
+        self.config = self.start.config.transformer
+        self.module: nn.Module = self.start.transformer.requires_grad_(True)
+        self.teacher = Teacher(recipe.teacher).to(device) if recipe.distillation_weight else None
+        if self.teacher is not None and self.config.adapter_dim != self.teacher.dim:
+            raise TrainingError(
+                f"the model's adapter_dim is {self.config.adapter_dim}, but teacher "
+                f"{recipe.teacher} gives {self.teacher.dim} features; set [model] adapter_dim"
+            )
+        self.train_photos, self.kept_photos = split_photos(data / "photos", recipe.keep_out_every)
+        captions = read_captions(data)
+        scenes = sorted((data / "scenes").glob("*.depth.png"))
+        train_scenes, kept_scenes = split(scenes, recipe.keep_out_every) if scenes else ([], [])
+        output.mkdir(parents=True, exist_ok=True)
+
+        def prepare(name: str, kept: bool, count: int) -> TokenizedPairs:
+            views = PairDataset(
+                recipe,
+                self.kept_photos if kept else self.train_photos,
+                captions,
+                kept_scenes if kept else train_scenes,
+                seed=recipe.run.seed + (1 if kept else 0),
+                views=count,
+                held_out_wording=kept,
+            )
+            return tokenize_pairs(
+                views,
+                self.tokenizer,
+                count=count,
+                device=device,
+                workers=recipe.run.workers,
+                cache=output / f"{name}.safetensors",
+                report=lambda done, total: report(done, total, {f"pairs_{name}": float(done)}),
+            )
+
+        self.kept_pairs = prepare("kept", True, recipe.validation_pairs)
+        self.pairs = prepare("train", False, recipe.pairs)
+
+    @property
+    def transformer(self) -> EditARTransformer:
+        """The network, with its type."""
+        assert isinstance(self.module, EditARTransformer)
+        return self.module
+
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """One batch per optimiser step; each pass over the pairs has its own order."""
+        size = self.recipe.schedule.batch_size
+        per_pass = len(self.pairs) // size
+        if per_pass == 0:
+            raise TrainingError(f"{len(self.pairs)} pairs do not fill a batch of {size}")
+        for step in range(first_step, self.recipe.schedule.steps):
+            round_, place = divmod(step, per_pass)
+            order = np.random.default_rng([self.recipe.run.seed, 1, round_]).permutation(
+                len(self.pairs)
+            )
+            chosen = order[place * size : (place + 1) * size]
+            draws = np.random.default_rng([self.recipe.run.seed, 2, step]).random(size)
+            yield self._batch(self.pairs, chosen, torch.from_numpy(draws))
+
+    def begin_step(self, step: int) -> None:
+        """Dropout layers draw from a generator set by the step, so that a resumed run agrees."""
+        torch.manual_seed(self.recipe.run.seed * 1_000_003 + step)
+
+    def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Cross-entropy plus the weighted distillation term."""
+        seen = teacher_forcing(
+            self.transformer,
+            batch.sources,
+            batch.targets,
+            batch.text,
+            Dropped.from_draw(batch.draws),
+        )
+        weights = None
+        if self.recipe.changed_weight != 1.0:
+            changed = (batch.sources != batch.targets).float()
+            weights = 1.0 + (self.recipe.changed_weight - 1.0) * changed
+        loss = code_cross_entropy(seen.logits, batch.targets, weights)
+        figures = {"cross_entropy": loss.item()}
+        if self.teacher is not None:
+            grid = self.config.grid
+            pixels = self.tokenizer.decode(batch.targets.view(-1, grid, grid))
+            mse = distillation_mse(
+                self.transformer.adapter_features(seen.hidden), self.teacher(pixels)
+            )
+            figures["distill_mse"] = mse.item()
+            loss = loss + self.recipe.distillation_weight * mse
+        return loss, figures
+
+    @torch.no_grad()
+    def validate(self, folder: Path, step: int) -> dict[str, float]:
+        """Loss on kept-out pairs in wordings not trained on, by family, and a sample sheet."""
+        losses: dict[str, list[float]] = {}
+        hits: list[float] = []
+        size = self.recipe.schedule.batch_size
+        for start in range(0, len(self.kept_pairs), size):
+            chosen = np.arange(start, min(start + size, len(self.kept_pairs)))
+            batch = self._batch(self.kept_pairs, chosen, torch.full((len(chosen),), 0.5))
+            with torch.autocast(
+                self.device.type, torch.bfloat16, enabled=self.recipe.run.dtype == "bfloat16"
+            ):
+                seen = teacher_forcing(
+                    self.transformer,
+                    batch.sources,
+                    batch.targets,
+                    batch.text,
+                    Dropped.from_draw(batch.draws),
+                )
+            for i, row in enumerate(chosen):
+                loss = code_cross_entropy(seen.logits[i : i + 1], batch.targets[i : i + 1]).item()
+                losses.setdefault(self.kept_pairs.families[row], []).append(loss)
+                hits.append((seen.logits[i].argmax(-1) == batch.targets[i]).float().mean().item())
+        self._sheet(folder / f"sheet-{step:06d}.png")
+        return {
+            "val_cross_entropy": float(np.mean([x for v in losses.values() for x in v])),
+            "val_accuracy": float(np.mean(hits)),
+            **{f"val_cross_entropy_{k}": float(np.mean(v)) for k, v in sorted(losses.items())},
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle as it now stands, in half precision."""
+        save_bundle(
+            folder / "bundle",
+            config=self.start.config,
+            transformer=self.module,
+            tokenizer=self.tokenizer,
+            text_folder=self.start.text_folder,
+            dtype=torch.float16,
+            tokenizer_dtype=torch.float16,
+        )
+
+    def _sheet(self, path: Path) -> None:
+        """Columns of kept-out pairs, through the tokenizer: source, truth, what was written."""
+        seen: dict[str, int] = {}
+        for i, family in enumerate(self.kept_pairs.families):
+            seen.setdefault(family, i)
+        chosen = np.array(list(seen.values()))
+        batch = self._batch(self.kept_pairs, chosen, torch.full((len(chosen),), 0.5))
+        written = sequential.decode(
+            self.transformer,
+            batch.sources,
+            batch.text,
+            torch.arange(len(chosen), device=self.device),
+            self.start.config.sampling,
+        )
+        rows = [self._pictures(codes) for codes in (batch.sources, batch.targets, written)]
+        width = 16
+        lines = [row[i : i + width] for i in range(0, len(chosen), width) for row in rows]
+        save_sheet(path, lines)
+
+    def _pictures(self, codes: Tensor) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+        grid = self.config.grid
+        pixels = self.tokenizer.decode(codes.view(-1, grid, grid)).clamp(-1, 1)
+        pictures = ((pixels + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        return list(pictures)
+
+    def _batch(self, pairs: TokenizedPairs, rows: np.ndarray, draws: Tensor) -> Batch:
+        index = torch.from_numpy(rows)
+        text = self.text_encoder.encode([pairs.instructions[i] for i in rows])
+        return Batch(
+            pairs.sources[index].long().to(self.device),
+            pairs.targets[index].long().to(self.device),
+            text.to(self.device),
+            draws.to(self.device),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a run begins with."""
+
+    config: BundleConfig
+    transformer: EditARTransformer
+    tokenizer: VQTokenizer
+    text_encoder: TextEncoder
+    text_folder: Path | None
+
+
+def load_start(folder: Path, recipe: EditorRecipe) -> Start:
+    """A whole bundle to continue, or a tokenizer and a text encoder to begin with.
+
+    The result of the tokenizer stage (``tokenizer.safetensors``, ``tokenizer.json``) with a
+    ``text/`` folder beside it gets a fresh transformer of the recipe's shape.
+
+    Raises:
+        TrainingError: parts are missing or do not fit.
+        CheckpointError: the bundle cannot be loaded.
+    """
+    if (folder / "config.json").exists():
+        bundle = load_bundle(folder)
+        inside = folder / bundle.config.text.path
+        return Start(
+            config=replace(
+                bundle.config,
+                sampling=replace(bundle.config.sampling, **recipe.sampling),
+                training={**bundle.config.training, **recipe.facts},
+            ),
+            transformer=bundle.transformer,
+            tokenizer=bundle.tokenizer,
+            text_encoder=bundle.text_encoder,
+            text_folder=inside if inside.is_dir() else None,
+        )
+    needed = ("tokenizer.safetensors", "tokenizer.json", "text")
+    missing = [name for name in needed if not (folder / name).exists()]
+    if missing:
+        raise TrainingError(
+            f"{folder}: neither a bundle nor a tokenizer with a text encoder: "
+            f"{missing[0]} is missing"
+        )
+    shape = VQConfig(**json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")))
+    tokenizer = VQTokenizer(shape)
+    tokenizer.load_state_dict(load_file(folder / "tokenizer.safetensors"))
+    # As it will be stored: the pairs must be tokenized by the weights that are shipped.
+    tokenizer.half().float()
+    encoder = MiniLMEncoder(folder / "text", text_tokens=recipe.text_tokens)
+    try:
+        config = GPTConfig(
+            vocab_size=shape.codebook_size,
+            grid=recipe.image_size // shape.downsampling,
+            text_tokens=recipe.text_tokens,
+            text_dim=encoder.text_dim,
+            **recipe.model,
+        )
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"recipe [model]: {error}") from error
+    transformer = EditARTransformer(config)
+    initialise(transformer, tokenizer.quantize.vectors().detach(), seed=recipe.run.seed)
+    transformer.null_text.copy_(encoder.encode([""])[0])
+    return Start(
+        config=BundleConfig(
+            name=recipe.name,
+            transformer=config,
+            tokenizer=shape,
+            text=TextConfig(kind="minilm", path="text", text_tokens=recipe.text_tokens),
+            image_size=recipe.image_size,
+            fit="stretch",
+            sampling=SamplingConfig(**recipe.sampling),
+            training=recipe.facts,
+        ),
+        transformer=transformer,
+        tokenizer=tokenizer,
+        text_encoder=encoder,
+        text_folder=folder / "text",
+    )

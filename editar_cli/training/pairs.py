@@ -1,0 +1,294 @@
+"""Synthetic pairs of the editor stage, tokenized once before the first step.
+
+Encoding is most of the cost of a small run, so every pair is reduced to two rows of codes and the
+number of its instruction; the photographs are not touched again.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from editar_cli.models.vq import VQTokenizer
+from editar_cli.modes import canny, depth, segmentation
+from editar_cli.synthesis import EFFECTS, make_pair
+from editar_cli.training.loop import leave_signals
+from editar_cli.training.photos import load_photo
+from editar_cli.training.recipe import EditorRecipe
+
+Picture = NDArray[np.uint8]
+
+LOADED_SIDE = 400
+VIEW_SCALE = 2  # effects are made at this multiple of the model's size, as they are on large photos
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One source with several edits of it, all HWC uint8 RGB at the model's size."""
+
+    sources: list[Picture]
+    targets: list[Picture]
+    instructions: list[str]
+    families: list[str]
+
+
+@dataclass(frozen=True)
+class TokenizedPairs:
+    """(N, S) int32 source and target codes, and for each pair its instruction and family."""
+
+    sources: Tensor
+    targets: Tensor
+    instructions: list[str]
+    families: list[str]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+class PairDataset(Dataset[Sample]):
+    """View number i of the photographs and its edits: a function of (seed, i) alone."""
+
+    def __init__(
+        self,
+        recipe: EditorRecipe,
+        photos: Sequence[Path],
+        captions: dict[str, str],
+        scenes: Sequence[Path],
+        *,
+        seed: int,
+        views: int,
+        held_out_wording: bool,
+    ) -> None:
+        self.recipe = recipe
+        self.photos = [load_photo(path, LOADED_SIDE) for path in photos]
+        self.captions = [captions.get(path.name, "") for path in photos]
+        self.scenes = scenes
+        self.seed = seed
+        self.views = views
+        self.held_out_wording = held_out_wording
+        weights = np.array([recipe.family_weights.get(name, 1.0) for name in EFFECTS])
+        self.families = list(EFFECTS)
+        self.cumulative = np.cumsum(weights / weights.sum())
+
+    def __len__(self) -> int:
+        return self.views
+
+    def __getitem__(self, index: int) -> Sample:
+        rng = np.random.default_rng([self.seed, index])
+        which = int(rng.integers(len(self.photos)))
+        view = self._view(self.photos[which], rng)
+        if rng.random() < self.recipe.map_share:
+            return self._translation(view, self.captions[which], rng)
+        sample = Sample([], [], [], [])
+        for _ in range(self.recipe.edits_per_view):
+            family = self.families[
+                min(int(np.searchsorted(self.cumulative, rng.random())), len(self.families) - 1)
+            ]
+            pair = make_pair(
+                view,
+                family,
+                seed=int(rng.integers(2**31)),
+                held_out_wording=self.held_out_wording,
+            )
+            self._add(sample, pair.source, pair.edited, pair.instruction, family)
+        return sample
+
+    def _translation(self, view: Picture, caption: str, rng: np.random.Generator) -> Sample:
+        """The three maps of one picture, each with the picture as its target."""
+        sample = Sample([], [], [], [])
+        caption = caption if rng.random() < 0.5 else ""
+        small = self._small(view)
+        self._add(sample, canny.canny_map(small), small, canny.PROMPT + caption, "canny")
+        regions = segmentation.region_map(small)
+        self._add(sample, regions, small, segmentation.PROMPT + caption, "segmentation")
+        if self.scenes:
+            file = self.scenes[int(rng.integers(len(self.scenes)))]
+            near = load_photo(file, LOADED_SIDE)
+            scene = load_photo(file.with_name(file.name.replace(".depth.png", ".jpg")), LOADED_SIDE)
+            self._add(sample, near, scene, depth.PROMPT, "depth")
+        return sample
+
+    def _add(
+        self, sample: Sample, source: Picture, target: Picture, instruction: str, family: str
+    ) -> None:
+        sample.sources.append(self._small(source))
+        sample.targets.append(self._small(target))
+        sample.instructions.append(instruction)
+        sample.families.append(family)
+
+    def _view(self, photo: Picture, rng: np.random.Generator) -> Picture:
+        """Half of the time the whole frame, else a part of it; squashed to a square, flipped."""
+        import cv2
+
+        height, width = photo.shape[:2]
+        if rng.random() < 0.5:
+            cut_height, cut_width = (round(s * rng.uniform(0.55, 1)) for s in (height, width))
+            top = rng.integers(height - cut_height + 1)
+            left = rng.integers(width - cut_width + 1)
+            photo = photo[top : top + cut_height, left : left + cut_width]
+        side = self.recipe.image_size * VIEW_SCALE
+        view = cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA)
+        if rng.random() < 0.5:
+            view = view[:, ::-1]
+        if rng.random() < 0.3:
+            # Exposure and white balance of other cameras than those at hand.
+            gains = rng.uniform(0.85, 1.15, 3) * rng.uniform(0.75, 1.15)
+            view = np.clip(view * gains, 0, 255)
+        return np.ascontiguousarray(view, np.uint8)
+
+    def _small(self, picture: Picture) -> Picture:
+        import cv2
+
+        size = self.recipe.image_size
+        if picture.shape[:2] == (size, size):
+            return picture
+        small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.uint8)
+
+
+def read_captions(data: Path) -> dict[str, str]:
+    """Captions by file name from ``photos.tsv`` (columns ``file``, ``hint``), if there is one."""
+    table = data / "photos.tsv"
+    if not table.exists():
+        return {}
+    with table.open(encoding="utf-8", newline="") as lines:
+        rows = csv.DictReader(lines, delimiter="\t")
+        return {row["file"]: row["hint"] for row in rows if row.get("hint")}
+
+
+@torch.inference_mode()
+def tokenize_pairs(
+    views: PairDataset,
+    tokenizer: VQTokenizer,
+    *,
+    count: int,
+    device: torch.device,
+    workers: int,
+    cache: Path,
+    report: Callable[[int, int], None],
+) -> TokenizedPairs:
+    """Make ``count`` pairs and encode them, or read them back from ``cache``.
+
+    The cache is keyed by recipe, photographs, captions and tokenizer weights, so that a stale one
+    is never used.
+    """
+    key = _key(views, tokenizer, count)
+    if cache.exists() and (cached := _read(cache, key)) is not None:
+        return cached
+    loader = DataLoader(
+        views,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=8 if workers else None,
+        worker_init_fn=leave_signals,
+    )
+    sources: list[Tensor] = []
+    targets: list[Tensor] = []
+    instructions: list[str] = []
+    families: list[str] = []
+    done = 0
+    for samples in _groups(loader, 8):
+        pictures = [p for s in samples for p in (*_distinct(s.sources), *s.targets)]
+        codes = iter(_encode(tokenizer, pictures, device))
+        for sample in samples:
+            found = [next(codes) for _ in _distinct(sample.sources)]
+            found *= len(sample.sources) if len(found) == 1 else 1
+            sources.extend(found)
+            targets.extend(next(codes) for _ in sample.targets)
+            instructions.extend(sample.instructions)
+            families.extend(sample.families)
+            done += len(sample.targets)
+        report(min(done, count), count)
+        if done >= count:
+            break
+    pairs = TokenizedPairs(
+        torch.stack(sources)[:count].int(),
+        torch.stack(targets)[:count].int(),
+        instructions[:count],
+        families[:count],
+    )
+    _write(cache, key, pairs)
+    return pairs
+
+
+def _groups(samples: DataLoader[Sample], size: int) -> Iterator[list[Sample]]:
+    group: list[Sample] = []
+    for sample in samples:
+        group.append(sample)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _distinct(sources: list[Picture]) -> list[Picture]:
+    """One picture where all edits share their source: it is encoded once."""
+    same = all(np.array_equal(sources[0], other) for other in sources[1:])
+    return sources[:1] if same else sources
+
+
+def _encode(tokenizer: VQTokenizer, pictures: list[Picture], device: torch.device) -> list[Tensor]:
+    codes: list[Tensor] = []
+    for start in range(0, len(pictures), 16):
+        pixels = torch.from_numpy(np.stack(pictures[start : start + 16])).to(device)
+        found = tokenizer.encode(pixels.permute(0, 3, 1, 2).float() / 127.5 - 1)
+        codes.extend(found.flatten(1).cpu())
+    return codes
+
+
+def _key(views: PairDataset, tokenizer: VQTokenizer, count: int) -> str:
+    recipe = views.recipe
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(
+        json.dumps(
+            [
+                recipe.image_size,
+                recipe.edits_per_view,
+                recipe.map_share,
+                recipe.family_weights,
+                views.families,
+                views.seed,
+                views.held_out_wording,
+                count,
+                views.captions,
+                [[scene.name, scene.stat().st_size] for scene in views.scenes],
+            ]
+        ).encode()
+    )
+    for photo in views.photos:
+        digest.update(str(photo.shape).encode() + photo.tobytes())
+    for value in tokenizer.state_dict().values():
+        digest.update(value.float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write(cache: Path, key: str, pairs: TokenizedPairs) -> None:
+    text = json.dumps({"instructions": pairs.instructions, "families": pairs.families})
+    save_file(
+        {"sources": pairs.sources, "targets": pairs.targets}, cache, {"key": key, "text": text}
+    )
+
+
+def _read(cache: Path, key: str) -> TokenizedPairs | None:
+    with safe_open(cache, "pt") as file:
+        metadata = file.metadata() or {}
+        if metadata.get("key") != key:
+            return None
+        text = json.loads(metadata["text"])
+        return TokenizedPairs(
+            file.get_tensor("sources"),
+            file.get_tensor("targets"),
+            text["instructions"],
+            text["families"],
+        )

@@ -1,0 +1,238 @@
+"""Recipes: one TOML file holds everything that decides a training run."""
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from editar_cli.errors import UsageError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """Optimiser and learning rate.
+
+    The rate rises over ``warmup`` steps, stays, and falls to zero over the last ``decay`` share of
+    the steps; so a run can be lengthened before its decay begins without being started again.
+
+    Args:
+        steps: optimiser steps in all.
+        batch_size: samples per step.
+        learning_rate: the peak.
+        warmup: steps of linear rise.
+        decay: share of the steps, [0, 1], over which the rate falls linearly.
+        weight_decay: on matrices only.
+        betas: AdamW's moments.
+        clip: largest gradient norm.
+    """
+
+    steps: int = 1000
+    batch_size: int = 16
+    learning_rate: float = 1e-4
+    warmup: int = 100
+    decay: float = 0.2
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive("schedule", steps=self.steps, batch_size=self.batch_size, clip=self.clip)
+        _positive("schedule", learning_rate=self.learning_rate)
+        if not 0.0 <= self.decay <= 1.0:
+            raise UsageError(f"schedule.decay {self.decay}: must be between 0 and 1")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of optimiser step ``step``, counted from 0."""
+        rising = min(1.0, (step + 1) / max(1, self.warmup))
+        falling = max(1.0, self.steps * self.decay)
+        return self.learning_rate * min(rising, (self.steps - step) / falling, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How a run is carried out: nothing here changes what is learned but ``seed`` and ``dtype``.
+
+    Args:
+        seed: every draw of the run is a function of it and of the step.
+        device: "auto", "cpu", "cuda" or "mps".
+        dtype: "bfloat16" runs the network under autocast; weights stay float32.
+        workers: processes that prepare samples.
+        log_every: steps between lines of the log.
+        validate_every: steps between validations and sample sheets.
+        checkpoint_minutes: time between checkpoints.
+    """
+
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "bfloat16"
+    workers: int = 1
+    log_every: int = 20
+    validate_every: int = 500
+    checkpoint_minutes: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in {"bfloat16", "float32"}:
+            raise UsageError(f"run.dtype {self.dtype}: must be bfloat16 or float32")
+        _positive("run", log_every=self.log_every, validate_every=self.validate_every)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerRecipe:
+    """The tokenizer stage: an autoencoder, then a codebook by k-means, then both together.
+
+    Args:
+        image_size: side of the model's square picture in pixels.
+        crop: side of the training crops in pixels.
+        keep_out_every: every n-th photograph is kept out of training.
+        autoencoder_steps: steps before the codebook exists; noise stands in for it.
+        latent_noise: standard deviation of that noise per unit-length latent number.
+        map_share: share of crops that are condition maps (edges, depth, regions).
+        edit_share: share of photographs seen through one of the edit effects.
+        hue_share: share of photographs with turned hue and changed saturation.
+        gradient_weight, colour_weight, codebook_weight: terms beside the L1 of pixels.
+        model: fields of ``VQConfig``.
+    """
+
+    image_size: int = 128
+    crop: int = 64
+    keep_out_every: int = 8
+    autoencoder_steps: int = 500
+    latent_noise: float = 0.12
+    map_share: float = 0.25
+    edit_share: float = 0.3
+    hue_share: float = 0.5
+    gradient_weight: float = 1.0
+    colour_weight: float = 2.0
+    codebook_weight: float = 1.0
+    model: dict[str, Any] = field(default_factory=dict)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("map_share", "edit_share", "hue_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UsageError(f"{name} {getattr(self, name)}: must be between 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditorRecipe:
+    """The editor stage: the transformer on codes of synthetic pairs.
+
+    Args:
+        image_size: side of the model's square picture in pixels.
+        keep_out_every: every n-th photograph is kept out of training.
+        pairs: how many distinct training pairs are made and tokenized once, before the first step.
+        edits_per_view: pairs that share one crop of a photograph as their source.
+        validation_pairs: kept-out pairs for the validation loss.
+        map_share: share of pairs that go from a condition map to its photograph.
+        family_weights: how often an edit family is drawn, over 1; families not named have 1.
+        changed_weight: weight in the loss of codes that differ from the source's, over 1.
+        distillation_weight: weight of the teacher's term; 0 trains without a teacher.
+        teacher: name of the teacher network (``distillation.TEACHERS``).
+        text_tokens: text positions.
+        name: of the bundle.
+        facts: written into the bundle's config.json for people.
+        model: fields of ``GPTConfig`` not given by tokenizer and text encoder.
+        sampling: defaults that the bundle carries.
+    """
+
+    image_size: int = 128
+    keep_out_every: int = 8
+    pairs: int = 20000
+    edits_per_view: int = 4
+    validation_pairs: int = 192
+    map_share: float = 0.25
+    family_weights: dict[str, float] = field(default_factory=dict)
+    changed_weight: float = 1.0
+    distillation_weight: float = 0.0
+    teacher: str = ""
+    text_tokens: int = 24
+    name: str = "editor"
+    facts: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        _positive("recipe", pairs=self.pairs, edits_per_view=self.edits_per_view)
+        if self.distillation_weight and not self.teacher:
+            raise UsageError("distillation_weight needs a teacher; see editar_cli.training")
+
+
+def load_recipe(kind: type[T], path: Path | None, overrides: Sequence[str] = ()) -> T:
+    """Read a recipe file and apply ``section.key=value`` overrides (values in TOML).
+
+    Raises:
+        UsageError: unreadable file, unknown key, wrong type or value.
+    """
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{path}: not valid TOML: {error}") from error
+    for item in overrides:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise UsageError(f"--set {item}: write key=value, for instance schedule.steps=2000")
+        section = table
+        *parents, last = key.split(".")
+        for parent in parents:
+            section = section.setdefault(parent, {})
+            if not isinstance(section, dict):
+                raise UsageError(f"--set {item}: {parent} is a value and has no keys")
+        try:
+            section[last] = tomllib.loads(f"v = {value}")["v"]
+        except tomllib.TOMLDecodeError:
+            section[last] = value
+    return _build(kind, table, str(path) if path else "recipe")
+
+
+def dump_recipe(recipe: Any) -> str:
+    """JSON text of a recipe: what is saved beside every checkpoint."""
+    return json.dumps(dataclasses.asdict(recipe), indent=2)
+
+
+def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
+    assert dataclasses.is_dataclass(kind)
+    hints = typing.get_type_hints(kind)
+    known = {f.name for f in dataclasses.fields(kind)}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise UsageError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        hint = hints[name]
+        if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+            values[name] = _build(typing.cast(type, hint), value, f"{where} [{name}]")
+        else:
+            values[name] = _checked(hint, value, f"{where}: {name}")
+    return kind(**values)
+
+
+def _checked(hint: Any, value: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is tuple and isinstance(value, list):
+        return tuple(value)
+    allowed = typing.get_args(hint) if origin is types.UnionType else (origin or hint,)
+    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        raise UsageError(f"{where} = {value!r}: must be {getattr(hint, '__name__', hint)}")
+    return value
+
+
+def _positive(section: str, **values: float) -> None:
+    for name, value in values.items():
+        if value <= 0:
+            raise UsageError(f"{section}.{name} {value}: must be above 0")

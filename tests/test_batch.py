@@ -1,0 +1,325 @@
+import json
+import os
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from editar_cli import batch
+from editar_cli.batch import Placement, plan_jobs, run_jobs, split_positionals
+from editar_cli.errors import UsageError
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory with photos/ in it: a.jpg, b2.png, b10.png, notes.txt, deep/c.jpg."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/a.jpg", "photos/b10.png", "photos/b2.png", "photos/deep/c.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (12, 8), (10, 20, 30)).save(path)
+    (tmp_path / "photos/notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def placed(inputs, recursive=False, **placement):
+    """{input: output} of a plan."""
+    plan = plan_jobs(inputs, "make it snowy", Placement(**placement), recursive=recursive)
+    return {job.source_name: job.output_name for job in plan.jobs}
+
+
+def test_the_last_word_is_the_instruction():
+    assert split_positionals(["a.jpg", "b.jpg", "do it"], None) == (["a.jpg", "b.jpg"], "do it")
+
+
+def test_with_the_flag_every_word_is_an_input():
+    assert split_positionals(["a.jpg", "b.jpg"], "do it") == (["a.jpg", "b.jpg"], "do it")
+
+
+@pytest.mark.parametrize("items", [["photos/a.jpg"], ["photos"], ["x.jpg", "-"], []])
+def test_a_last_word_that_is_an_input_means_no_instruction(folder, items):
+    with pytest.raises(UsageError, match="no instruction"):
+        split_positionals(items, None)
+
+
+def test_an_instruction_alone_means_no_picture(folder):
+    with pytest.raises(UsageError, match="no picture"):
+        split_positionals(["make it snowy"], None)
+
+
+def test_an_empty_instruction_is_refused():
+    with pytest.raises(UsageError, match="empty"):
+        split_positionals(["a.jpg", "  "], None)
+
+
+def test_one_file_goes_beside_itself(folder):
+    assert placed(["photos/a.jpg"]) == {"photos/a.jpg": "photos/a.edited.jpg"}
+
+
+def test_a_folder_goes_to_its_sibling_in_natural_order(folder):
+    plan = plan_jobs(["photos/"], "x", Placement())
+    assert [job.output_name for job in plan.jobs] == [
+        "photos.edited/a.jpg",
+        "photos.edited/b2.png",
+        "photos.edited/b10.png",
+    ]
+    assert plan.folders == [Path("photos.edited")]
+
+
+def test_the_working_directory_itself_has_a_sibling(folder, monkeypatch):
+    monkeypatch.chdir(folder / "photos")
+    assert placed(["."])["a.jpg"] == str(folder / "photos.edited/a.jpg")
+
+
+def test_recursive_mirrors_the_tree(folder):
+    assert placed(["photos"], recursive=True, output="out")["photos/deep/c.jpg"] == "out/deep/c.jpg"
+
+
+def test_several_files_go_into_the_output_folder_by_name(folder):
+    assert placed(["photos/a.jpg", "photos/deep/c.jpg"], output="out") == {
+        "photos/a.jpg": "out/a.jpg",
+        "photos/deep/c.jpg": "out/c.jpg",
+    }
+
+
+def test_a_glob_is_expanded_by_us_in_natural_order(folder):
+    assert list(placed(["photos/b*.png"])) == ["photos/b2.png", "photos/b10.png"]
+    assert list(placed(["photos/**/*.jpg"])) == ["photos/a.jpg", "photos/deep/c.jpg"]
+
+
+def test_a_file_with_glob_signs_in_its_name_is_that_file(folder):
+    odd = folder / "a[1].jpg"
+    (folder / "photos/a.jpg").rename(odd)
+    assert list(placed([str(odd)])) == [str(odd)]
+
+
+def test_an_output_with_a_picture_extension_is_a_file(folder):
+    assert placed(["photos/a.jpg"], output="new/b.png") == {"photos/a.jpg": "new/b.png"}
+
+
+@pytest.mark.parametrize("output", ["out", "out/", "photos/deep"])
+def test_any_other_output_is_a_folder(folder, output):
+    assert placed(["photos/a.jpg"], output=output)["photos/a.jpg"] == f"{output.rstrip('/')}/a.jpg"
+
+
+def test_several_pictures_do_not_go_into_one_file(folder):
+    with pytest.raises(UsageError, match="several pictures"):
+        placed(["photos"], output="out.jpg")
+
+
+def test_names_follow_the_pattern_and_the_format(folder):
+    assert placed(["photos/a.jpg"], name="{stem}_{seed}{ext}", seed=7) == {
+        "photos/a.jpg": "photos/a_7.jpg"
+    }
+    assert placed(["photos/a.jpg"], format="webp") == {"photos/a.jpg": "photos/a.edited.webp"}
+    assert placed(["photos/deep"], format="png", output="out") == {"photos/deep/c.jpg": "out/c.png"}
+
+
+@pytest.mark.parametrize("name", ["{nothing}", "{stem", "a/{stem}", "{stem.__class__}/", "", ".."])
+def test_a_pattern_that_gives_no_file_name_is_refused(name):
+    with pytest.raises(UsageError, match="--name"):
+        Placement(name=name)
+
+
+def test_two_inputs_for_one_output_are_refused(folder):
+    Image.new("RGB", (4, 4)).save(folder / "photos/a.png")
+    with pytest.raises(UsageError, match=r"a\.jpg and photos/a\.png would both"):
+        placed(["photos"], format="webp")
+    with pytest.raises(UsageError, match="would both"):
+        placed(["photos"], name="same.jpg")
+
+
+def test_a_source_is_not_overwritten_unless_asked(folder):
+    with pytest.raises(UsageError, match="--in-place"):
+        placed(["photos"], output="photos")
+    with pytest.raises(UsageError, match="--in-place"):
+        placed(["photos/a.jpg"], output="photos/../photos/a.jpg", on_exists="overwrite")
+    assert placed(["photos/a.jpg"], in_place=True) == {"photos/a.jpg": "photos/a.jpg"}
+
+
+@pytest.mark.parametrize("other", [{"output": "x"}, {"name": "{stem}"}, {"format": "png"}])
+def test_in_place_excludes_other_places(other):
+    with pytest.raises(UsageError, match="--in-place"):
+        Placement(in_place=True, **other)
+
+
+def test_our_own_outputs_are_never_inputs(folder):
+    for name in ("photos/a.edited.jpg", "photos/deep.edited/c.jpg", "photos/out/a.jpg"):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(path)
+    found = placed(["photos"], recursive=True, output="photos/out", on_exists="overwrite")
+    assert sorted(found) == [
+        "photos/a.jpg",
+        "photos/b10.png",
+        "photos/b2.png",
+        "photos/deep/c.jpg",
+    ]
+
+
+def test_results_of_an_earlier_run_can_be_edited_when_named(folder):
+    (folder / "photos").rename(folder / "photos.edited")
+    assert placed(["photos.edited"])["photos.edited/a.jpg"] == "photos.edited.edited/a.jpg"
+
+
+def test_the_same_picture_given_twice_is_edited_once(folder):
+    assert len(placed(["photos/a.jpg", "photos/../photos/a.jpg", "photos"], output="out")) == 3
+
+
+def test_existing_outputs_are_skipped_overwritten_or_an_error(folder):
+    (folder / "photos/a.edited.jpg").write_bytes(b"there")
+    plan = plan_jobs(["photos/a.jpg"], "x", Placement())
+    assert (len(plan.jobs), len(plan.skipped)) == (0, 1)
+    assert len(plan_jobs(["photos/a.jpg"], "x", Placement(on_exists="overwrite")).jobs) == 1
+    with pytest.raises(UsageError, match="already there"):
+        plan_jobs(["photos/a.jpg"], "x", Placement(on_exists="error"))
+
+
+def test_a_missing_input_hints_at_quotes(folder):
+    with pytest.raises(UsageError, match=r"make: no such file or folder .*quotes"):
+        placed(["photos/a.jpg", "make", "it"])
+
+
+def test_a_folder_without_pictures_hints_at_recursion(folder):
+    (folder / "photos/deep").rename(folder / "deep")
+    (folder / "top").mkdir()
+    (folder / "deep").rename(folder / "top/deep")
+    with pytest.raises(UsageError, match=r"top: holds no pictures; -r"):
+        placed(["top"])
+    with pytest.raises(UsageError, match="matches no file"):
+        placed(["*.jpg"])
+
+
+def test_standard_input_goes_to_standard_output_or_a_file(folder):
+    assert placed(["-"]) == {"-": "-"}
+    assert placed(["-"], output="-") == {"-": "-"}
+    assert placed(["-"], output="out.jpg") == {"-": "out.jpg"}
+    assert placed(["photos/a.jpg"], output="-") == {"photos/a.jpg": "-"}
+
+
+def test_standard_streams_stand_for_one_picture(folder):
+    with pytest.raises(UsageError, match="one picture"):
+        placed(["-", "photos/a.jpg"])
+    with pytest.raises(UsageError, match="one picture"):
+        placed(["photos"], output="-")
+    with pytest.raises(UsageError, match="file name"):
+        placed(["-"], output="out/")
+    with pytest.raises(UsageError, match="--in-place"):
+        placed(["-"], in_place=True)
+
+
+class FakeEditor:
+    """Inverts pictures; counts batches; has memory for ``room`` pictures at once."""
+
+    def __init__(self, room=100):
+        self.room = room
+        self.batches = []
+        self.facts = {"model": "fake"}
+
+    def picture_seed(self, key):
+        return sum(key.encode())
+
+    def edit_sources(self, sources, instructions, seeds, on_step=None):
+        if len(sources) > self.room:
+            raise MemoryError
+        self.batches.append((len(sources), list(instructions), list(seeds)))
+        if on_step is not None:
+            on_step(1, 2)
+        return [255 - source.pixels for source in sources]
+
+
+def outcomes(inputs, editor, batch_size=2, recursive=False, format="auto", **more):
+    plan = plan_jobs(inputs, "invert", Placement(output="out"), recursive=recursive)
+    return list(run_jobs(plan.jobs, editor, batch_size=batch_size, format=format, **more))
+
+
+def test_a_run_writes_each_result_with_its_note(folder):
+    editor = FakeEditor()
+    results = outcomes(["photos"], editor, recursive=True)
+    assert [result.error for result in results] == [None] * 4
+    assert [size for size, _, _ in editor.batches] == [2, 2]
+    with Image.open("out/b2.png") as image:
+        assert image.getpixel((0, 0)) == (245, 235, 225)
+        note = image.getexif()[0x000B]
+    assert json.loads(note.removeprefix("editar ")) == {
+        "model": "fake",
+        "instruction": "invert",
+        "seed": sum(b"b2.png"),
+    }
+
+
+def test_a_bad_picture_is_a_line_and_not_the_end(folder):
+    (folder / "photos/b2.png").write_bytes(b"broken")
+    results = outcomes(["photos"], FakeEditor(), batch_size=8)
+    assert [result.error is None for result in results] == [True, False, True]
+    assert "photos/b2.png" in results[1].error
+    assert sorted(os.listdir("out")) == ["a.jpg", "b10.png"]
+    record = json.loads(results[1].to_json())
+    assert record["status"] == "failed"
+    assert record["output"] == "out/b2.png"
+
+
+def test_a_result_that_cannot_be_written_fails_alone(folder):
+    (folder / "out/b2.png").mkdir(parents=True)
+    plan = plan_jobs(["photos"], "x", Placement(output="out", on_exists="overwrite"))
+    results = list(run_jobs(plan.jobs, FakeEditor(), batch_size=8))
+    assert [result.error is None for result in results] == [True, False, True]
+
+
+def test_when_memory_runs_out_the_batch_is_halved_and_kept(folder):
+    editor, told = FakeEditor(room=1), []
+    results = outcomes(["photos"], editor, batch_size=3, on_smaller_batch=told.append)
+    assert told == [1]
+    assert [size for size, _, _ in editor.batches] == [1, 1, 1]
+    assert all(result.error is None for result in results)
+
+
+def test_when_one_picture_is_too_much_it_says_what_would_help(folder):
+    results = outcomes(["photos"], FakeEditor(room=0), batch_size=1)
+    assert len(results) == 3
+    assert all("smaller model" in result.error for result in results)
+
+
+def test_seeds_depend_on_the_path_below_the_folder_only(folder):
+    editor = FakeEditor()
+    seeds = {result.job.key: result.seed for result in outcomes(["photos"], editor)}
+    one = FakeEditor()
+    (single,) = run_jobs(plan_jobs(["photos/a.jpg"], "x", Placement()).jobs, one, batch_size=1)
+    assert seeds["a.jpg"] == single.seed
+
+
+def test_progress_is_counted_in_pictures(folder):
+    seen = []
+    outcomes(["photos"], FakeEditor(), on_progress=lambda done, _: seen.append(done))
+    assert seen == [1, 2, 2.5, 3]
+
+
+def test_results_are_given_out_batch_by_batch(folder):
+    editor = FakeEditor()
+    plan = plan_jobs(["photos"], "x", Placement(output="out"))
+    run = run_jobs(plan.jobs, editor, batch_size=1)
+    next(run)
+    assert len(editor.batches) == 1
+    assert os.listdir("out") == ["a.jpg"]
+
+
+def test_standard_streams_carry_the_bytes(folder, monkeypatch):
+    class Stream:
+        def __init__(self, data=b""):
+            self.buffer = BytesIO(data)
+
+    monkeypatch.setattr("sys.stdin", Stream(Path("photos/b2.png").read_bytes()))
+    out = Stream()
+    monkeypatch.setattr("sys.stdout", out)
+    (result,) = run_jobs(plan_jobs(["-"], "x", Placement()).jobs, FakeEditor(), batch_size=4)
+    assert result.error is None
+    image = Image.open(BytesIO(out.buffer.getvalue()))
+    assert image.format == "PNG"
+    assert np.array_equal(np.asarray(image)[0, 0], [245, 235, 225])
+
+
+def test_natural_order_counts_numbers():
+    names = ["a10", "a9", "B1", "a010b", "10", "9"]
+    assert sorted(names, key=batch.natural_key) == ["9", "10", "a9", "a10", "a010b", "B1"]

@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from editar_cli import Editor
+from editar_cli.editor import EditSession, choose_device, choose_dtype
+from editar_cli.errors import CheckpointError, DeviceError, ImageError, UsageError
+from editar_cli.geometry import Fit
+from editar_cli.images import source_from_image
+
+
+@pytest.fixture(scope="module")
+def editor(tiny_bundle):
+    return Editor.load(tiny_bundle, device="cpu")
+
+
+def picture(width=60, height=40, mode="RGB", seed=0):
+    noise = np.random.default_rng(seed).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    small = Image.fromarray(noise)
+    return small.resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "CMYK"])
+def test_an_edit_has_the_sources_size_and_mode(editor, mode):
+    edited = editor.edit(picture(mode=mode), "make it snowy")
+    assert edited.size == (60, 40)
+    assert edited.mode == mode
+
+
+def test_the_same_seed_gives_the_same_picture_and_another_does_not(editor):
+    first, second, other = (
+        np.asarray(editor.edit(picture(), "make it snowy", seed=seed)) for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_the_instruction_and_the_sampling_matter(editor):
+    def edited(instruction="make it snowy", **sampling):
+        return np.asarray(editor.edit(picture(), instruction, **sampling)).tobytes()
+
+    assert edited() != edited("at night")
+    assert edited() != edited(guidance=6.0)
+    assert edited(temperature=0.0) == edited(temperature=0.0, seed=9)
+    assert edited(top_k=1) == edited(top_k=1, seed=9)
+
+
+def test_a_path_gives_what_the_command_line_gives(editor, tiny_bundle, call_editar, tmp_path):
+    picture().save(tmp_path / "in.png")
+    command = ("edit", "in.png", "make it snowy", "--seed", "5", "--model", tiny_bundle)
+    result = call_editar(*command, "--device", "cpu")
+    assert result.returncode == 0, result.stderr
+    ours = editor.edit(tmp_path / "in.png", "make it snowy", seed=5)
+    theirs = Image.open(tmp_path / "in.edited.png")
+    assert np.array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_size_model_is_the_bare_square(editor):
+    assert editor.edit(picture(), "x", size="model").size == (32, 32)
+
+
+def test_what_is_left_out_is_the_models_own(editor):
+    options = editor.options()
+    assert options.sampling == editor.config.sampling
+    assert options.fit is Fit.STRETCH
+    changed = editor.options(guidance=7.0, fit="crop")
+    assert (changed.sampling.guidance, changed.sampling.top_k) == (7.0, 16)
+    assert changed.fit is Fit.CROP
+
+
+def test_wrong_values_name_themselves(editor):
+    with pytest.raises(UsageError, match="--top-p"):
+        editor.options(top_p=0.0)
+    with pytest.raises(UsageError, match="fit squeeze: must be one of stretch, crop, pad"):
+        editor.options(fit="squeeze")
+    with pytest.raises(UsageError, match="size huge"):
+        editor.options(size="huge")
+
+
+def test_a_batch_of_different_sizes_equals_its_pictures_one_by_one(editor):
+    session = EditSession(editor, editor.options(), seed=3)
+    sources = [source_from_image(picture(20 + 9 * i, 50 - 7 * i, seed=i)) for i in range(3)]
+    seeds = [session.picture_seed(str(i)) for i in range(3)]
+    together = session.edit_sources(sources, ["make it snowy"] * 3, seeds)
+    for source, seed, expected in zip(sources, seeds, together, strict=True):
+        (alone,) = session.edit_sources([source], ["make it snowy"], [seed])
+        assert np.array_equal(alone, expected)
+
+
+def test_progress_counts_codes(editor):
+    seen = []
+    session = EditSession(editor, editor.options())
+    source = source_from_image(picture())
+    session.edit_sources([source], ["x"], [0], lambda step, total: seen.append((step, total)))
+    assert seen[-1] == (64, 64)
+    assert [step for step, _ in seen] == sorted(step for step, _ in seen)
+
+
+def test_running_out_of_memory_is_pythons_own_error(editor, monkeypatch):
+    session = EditSession(editor, editor.options())
+
+    def fail(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    monkeypatch.setattr(editor.engine, "edit", fail)
+    with pytest.raises(MemoryError):
+        session.edit_sources([source_from_image(picture())], ["x"], [0])
+
+
+def test_an_animated_picture_is_refused(editor, tmp_path):
+    frames = [picture(seed=i) for i in range(3)]
+    frames[0].save(tmp_path / "in.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(ImageError, match="3 frames"):
+        editor.edit(tmp_path / "in.gif", "x")
+
+
+def test_a_folder_that_is_no_bundle_is_a_checkpoint_error(tmp_path):
+    with pytest.raises(CheckpointError):
+        Editor.load(tmp_path, device="cpu")
+
+
+def test_devices_are_chosen_by_name_and_refused_by_name():
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    for name in ("tpu", "meta", "cpu:x"):
+        with pytest.raises(UsageError, match=f"--device {name}"):
+            choose_device(name)
+    with pytest.raises(DeviceError, match="cuda:99"):
+        choose_device("cuda:99")
+
+
+def test_number_formats_follow_the_device():
+    assert choose_dtype("auto", torch.device("cpu")) is torch.float32
+    assert choose_dtype("auto", torch.device("cuda")) is torch.bfloat16
+    assert choose_dtype("float16", torch.device("cpu")) is torch.float16
+    with pytest.raises(UsageError, match="--dtype int8"):
+        choose_dtype("int8", torch.device("cpu"))

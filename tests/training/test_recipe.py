@@ -1,0 +1,123 @@
+import json
+from pathlib import Path
+
+import pytest
+
+import editar_cli
+from editar_cli.errors import UsageError
+from editar_cli.models.gpt import GPTConfig
+from editar_cli.models.vq import VQConfig
+from editar_cli.training.recipe import (
+    EditorRecipe,
+    RunConfig,
+    ScheduleConfig,
+    TokenizerRecipe,
+    dump_recipe,
+    load_recipe,
+)
+
+SHIPPED = Path(editar_cli.__file__).parent / "recipes"
+
+
+def recipe_file(folder: Path, text: str) -> Path:
+    file = folder / "recipe.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_file_and_overrides_on_top_make_a_recipe(tmp_path: Path):
+    file = recipe_file(
+        tmp_path,
+        'name = "x"\nmap_share = 1\n[model]\ndim = 64\n[schedule]\nsteps = 5\nbetas = [0.8, 0.9]\n',
+    )
+    recipe = load_recipe(
+        EditorRecipe,
+        file,
+        ["schedule.steps=7", "run.device=cpu", "name=y z", "model.n_head=4", "run.seed=3"],
+    )
+    assert (recipe.name, recipe.map_share) == ("y z", 1.0)
+    assert recipe.model == {"dim": 64, "n_head": 4}
+    assert (recipe.schedule.steps, recipe.schedule.betas) == (7, (0.8, 0.9))
+    assert (recipe.run.device, recipe.run.seed) == ("cpu", 3)
+
+
+def test_without_a_file_the_defaults_hold():
+    assert load_recipe(TokenizerRecipe, None) == TokenizerRecipe()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stpes = 3", r"unknown key 'stpes'; known: .*image_size"),
+        ("[schedule]\nstep = 3", r"\[schedule\]: unknown key 'step'; known: .*steps"),
+        ("[schedule]\nsteps = 1.5", r"steps = 1.5: must be int"),
+        ("[schedule]\nsteps = true", r"steps = True: must be int"),
+        ('[schedule]\nlearning_rate = "fast"', r"learning_rate = 'fast': must be float"),
+        ("schedule = 3", r"schedule = 3: must be ScheduleConfig"),
+        ("[schedule]\nsteps = 0", r"schedule.steps 0: must be above 0"),
+        ("[schedule]\ndecay = 1.5", r"schedule.decay 1.5: must be between 0 and 1"),
+        ('[run]\ndtype = "float16"', r"run.dtype float16: must be bfloat16 or float32"),
+        ("map_share = 1.2", r"map_share 1.2: must be between 0 and 1"),
+        ("steps = ", r"not valid TOML"),
+    ],
+)
+def test_a_wrong_recipe_says_what_and_where(tmp_path: Path, text: str, said: str):
+    with pytest.raises(UsageError, match=said):
+        load_recipe(TokenizerRecipe, recipe_file(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("schedule.steps", r"--set schedule.steps: write key=value"),
+        ("schedule.step=3", r"unknown key 'step'"),
+        ("crop.size=3", r"--set crop.size=3: crop is a value and has no keys"),
+    ],
+)
+def test_a_wrong_override_is_named(tmp_path: Path, change: str, said: str):
+    with pytest.raises(UsageError, match=said):
+        load_recipe(TokenizerRecipe, recipe_file(tmp_path, "crop = 32"), [change])
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"none.toml: cannot be read"):
+        load_recipe(TokenizerRecipe, tmp_path / "none.toml")
+
+
+def test_distillation_needs_a_teacher():
+    with pytest.raises(UsageError, match="distillation_weight needs a teacher"):
+        EditorRecipe(distillation_weight=0.5)
+
+
+def test_the_rate_rises_stays_and_falls_to_zero():
+    schedule = ScheduleConfig(steps=100, warmup=10, decay=0.2, learning_rate=1.0)
+    assert [schedule.rate(step) for step in (0, 4, 9)] == pytest.approx([0.1, 0.5, 1.0])
+    assert {schedule.rate(step) for step in range(10, 81)} == {1.0}
+    assert [schedule.rate(step) for step in (90, 99, 100)] == pytest.approx([0.5, 0.05, 0.0])
+
+
+def test_a_longer_run_has_the_same_rates_until_its_decay():
+    short, long = (ScheduleConfig(steps=n, warmup=10, decay=0.2) for n in (100, 200))
+    assert [short.rate(step) for step in range(81)] == [long.rate(step) for step in range(81)]
+
+
+def test_a_schedule_without_warmup_or_decay_is_flat_to_its_end():
+    schedule = ScheduleConfig(steps=3, warmup=0, decay=0.0, learning_rate=0.5)
+    assert [schedule.rate(step) for step in range(3)] == [0.5, 0.5, 0.5]
+
+
+def test_what_is_saved_beside_a_run_is_the_whole_recipe():
+    saved = json.loads(dump_recipe(TokenizerRecipe(run=RunConfig(seed=4))))
+    assert saved["run"]["seed"] == 4 and saved["schedule"]["betas"] == [0.9, 0.95]
+    assert saved.keys() >= {"image_size", "crop", "model", "colour_weight"}
+
+
+@pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.toml")), ids=lambda file: file.stem)
+def test_the_shipped_recipes_describe_models_that_can_be_built(file: Path):
+    if file.stem.endswith("-tokenizer"):
+        first = load_recipe(TokenizerRecipe, file)
+        config = VQConfig(**first.model)
+        assert first.image_size % config.downsampling == first.crop % config.downsampling == 0
+    else:
+        second = load_recipe(EditorRecipe, file)
+        GPTConfig(vocab_size=8, grid=4, text_tokens=second.text_tokens, **second.model)
