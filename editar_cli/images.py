@@ -22,6 +22,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from editar_cli.errors import ImageError
 from editar_cli.geometry import Fit, Geometry
+from editar_cli.restoration import kept_weights, transfer_edit
 
 FORMATS = {
     ".avif": "AVIF",
@@ -331,13 +332,13 @@ def restore(
     *,
     fit: Fit,
     preserve: bool = True,
+    codes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
 ) -> NDArray[np.uint8]:
     """Bring the model's square back to the source's size and whole frame.
 
-    With ``preserve`` the difference the edit made, between two pictures that went through the same
-    tokenizer, is enlarged and added to the source: detail the tokenizer cannot carry stays the
-    source's own. Without it the edited square itself is enlarged. What lies outside the square
-    (``Fit.CROP``) stays the source's.
+    With ``preserve`` the edit is carried over to the source (``restoration``): detail the tokenizer
+    cannot carry stays the source's own. Without it the edited square itself is enlarged. What lies
+    outside the square (``Fit.CROP``) stays the source's.
 
     Args:
         source: the picture the square was made from.
@@ -345,22 +346,31 @@ def restore(
         decoded_edited: (3, S, S) float32 in [-1, 1]: the edited codes, decoded.
         fit: what ``prepare`` was called with.
         preserve: keep the source's own detail.
+        codes: (h, w) codes of the source and of the edit; regions where they are equal stay the
+            source's, bit for bit.
 
     Returns:
         (H, W, 3) uint8 at the source's size.
     """
-    geometry = Geometry.of(source=source.size, size=decoded_edited.shape[-1], fit=fit)
+    size = decoded_edited.shape[-1]
+    geometry = Geometry.of(source=source.size, size=size, fit=fit)
     left, top, right, bottom = geometry.source_box
     inner = geometry.model_box
-    change = decoded_edited - decoded_source if preserve else decoded_edited + 1.0
     pixels = source.pixels.copy()
-    for channel in range(3):
-        plane = Image.fromarray(change[channel] * np.float32(127.5)).crop(inner)
-        large = np.asarray(
-            plane.resize((right - left, bottom - top), Image.Resampling.BICUBIC), np.float32
+    region = pixels[top:bottom, left:right]
+    if preserve:
+        seen = (slice(inner[1], inner[3]), slice(inner[0], inner[2]))
+        before, after = (
+            (picture.transpose(1, 2, 0)[seen] + 1) / 2
+            for picture in (decoded_source, decoded_edited)
         )
-        region = pixels[top:bottom, left:right, channel]
-        region[:] = np.clip(np.rint(large + region if preserve else large), 0, 255)
+        kept = None if codes is None else kept_weights(*codes, size=size)[seen]
+        region[:] = transfer_edit(region, before, after, kept=kept)
+        return pixels
+    for channel in range(3):
+        plane = Image.fromarray((decoded_edited[channel] + 1) * np.float32(127.5)).crop(inner)
+        large = plane.resize((right - left, bottom - top), Image.Resampling.BICUBIC)
+        region[:, :, channel] = np.clip(np.rint(np.asarray(large, np.float32)), 0, 255)
     return pixels
 
 

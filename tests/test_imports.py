@@ -23,7 +23,7 @@ LINES = [
     {"batch", "checkpoints"},
     {"engine"},
     {"decoding", "sampling", "conditioning"},
-    {"models", "images", "text", "modes", "synthesis", "geometry", "tensorfiles"},
+    {"models", "images", "text", "modes", "synthesis", "geometry", "restoration", "tensorfiles"},
     {"errors", "config"},
 ]
 # Importer and imported of the same line.
@@ -35,6 +35,7 @@ WITHIN = {
     ("decoding", "sampling"),
     ("decoding", "conditioning"),
     ("images", "geometry"),
+    ("images", "restoration"),
     # The embedded text encoder is run by models/bert.py.
     ("text", "models"),
     ("text", "tensorfiles"),

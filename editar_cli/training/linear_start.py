@@ -1,10 +1,11 @@
 """Initial values for a tokenizer that has little time to learn.
 
 Left to itself a small autoencoder first learns how bright a cell is, and finds its colours only
-thousands of steps later. Here the codes start with them: residual branches begin at zero, which
-leaves the encoder close to linear, and the projection to code vectors is then fitted by least
-squares to each cell's mean light and colour and its coarsest gradients. (Fitting the decoder's last
-convolution to the pixels as well was tried: its weights come out so large that training diverges.)
+thousands of steps later. Here it starts with them. Convolutions keep their input's variance, and
+residual branches begin at zero, so encoder and decoder start close to linear; the projection to
+code vectors is then fitted by least squares to each cell's mean light and colour and its coarsest
+gradients, and the last convolution to the pixels. Training starts from a blurred picture in the
+right colours.
 """
 
 import torch
@@ -32,6 +33,11 @@ def start(tokenizer: VQTokenizer, pixels: Tensor) -> None:
         pixels: (B, 3, H, W) float in [-1, 1]; a few hundred small crops.
     """
     for module in tokenizer.modules():
+        # PyTorch's default shrinks the signal at every layer, below the biases.
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+            nn.init.zeros_(_bias(module))
+    for module in tokenizer.modules():
         if isinstance(module, ResidualBlock):
             _zero(module.conv2)
         elif isinstance(module, SpatialAttention):
@@ -41,11 +47,13 @@ def start(tokenizer: VQTokenizer, pixels: Tensor) -> None:
     nn.init.normal_(_bias(tokenizer.encoder.conv_in), std=OFFSET)
 
     config = tokenizer.config
-    features = torch.cat([tokenizer.encoder(part) for part in pixels.split(32)])
+    features = torch.cat([tokenizer.encoder(part) for part in torch.split(pixels, 32)])
     wanted = coarse_features(pixels, config.downsampling)[:, : config.codebook_dim - 1]
     mean, std = wanted.mean((0, 2, 3), keepdim=True), wanted.std((0, 2, 3), keepdim=True)
     constant = torch.full_like(wanted[:, :1], CONSTANT)
     _fit(tokenizer.quant_conv, features, torch.cat([constant, (wanted - mean) / std], dim=1))
+    vectors = F.normalize(tokenizer.quant_conv(features), dim=1)
+    _fit(tokenizer.decoder.conv_out, _last_features(tokenizer, vectors), pixels)
 
 
 def coarse_features(pixels: Tensor, cell: int) -> Tensor:
@@ -64,6 +72,18 @@ def coarse_features(pixels: Tensor, cell: int) -> Tensor:
     return torch.cat(
         [F.avg_pool2d(opponent, cell), b + d - a - c, c + d - a - b, a + d - b - c, spread], dim=1
     )
+
+
+def _last_features(tokenizer: VQTokenizer, vectors: Tensor) -> Tensor:
+    """(B, C, h, w) code vectors -> (B, channels, H, W): what the decoder's last layer reads."""
+    seen: list[Tensor] = []
+    hook = tokenizer.decoder.conv_out.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0])
+    )
+    for part in torch.split(vectors, 32):
+        tokenizer.decode_vectors(part)
+    hook.remove()
+    return torch.cat(seen)
 
 
 def _zero(layer: nn.Conv2d) -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import field, means, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import field, means, mountain
 
 
 def test_green_ground_turns_orange() -> None:

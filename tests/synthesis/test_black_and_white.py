@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from tests.synthesis.painted_photos import chroma, edge_energy, field
-
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import chroma, edge_energy, field
 
 
 def test_black_and_white_has_no_colour_and_keeps_the_detail() -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import city, edge_energy, light, low_frequency
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import city, edge_energy, light, low_frequency
 
 
 def test_blur_takes_the_detail_and_leaves_the_light() -> None:

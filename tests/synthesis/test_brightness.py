@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import city, light, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import city, light, mountain
 
 
 def test_brighter_raises_the_light_and_darker_lowers_it() -> None:

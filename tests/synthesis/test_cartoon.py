@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import chroma, field, light
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import chroma, field, light
 
 
 def test_a_soft_gradient_becomes_a_few_flat_tones() -> None:

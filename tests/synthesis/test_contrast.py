@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import light, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import light, mountain
 
 
 def test_contrast_widens_and_narrows_the_spread_of_tones() -> None:

@@ -10,10 +10,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tests.synthesis.painted_photos import city, field, low_frequency, mountain
 
 from editar_cli.errors import UsageError
 from editar_cli.synthesis import EFFECTS, Effect, Photo, effect_names, make_pair
+from tests.synthesis.painted_photos import city, field, low_frequency, mountain
 
 SNOW_DRAWS = (0.8048219324817528, 0.12144337422149909)
 LOOKS = tuple(name for name in effect_names() if EFFECTS[name].kind != "identity")

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from tests.synthesis.painted_photos import edge_energy, field, light, mountain
-
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import edge_energy, field, light, mountain
 
 
 def test_fog_hides_the_distance_more_than_the_foreground() -> None:

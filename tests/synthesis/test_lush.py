@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import means
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import means
 
 
 def test_dry_ground_turns_green_and_the_sky_stays_blue() -> None:

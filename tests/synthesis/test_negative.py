@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import mountain
 
 
 def test_the_negative_inverts_exactly() -> None:

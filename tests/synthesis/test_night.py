@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import city, field, light, means, mountain, window_mask
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import city, field, light, means, mountain, window_mask
 
 
 def test_night_is_dark_and_blue() -> None:

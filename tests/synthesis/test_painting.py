@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import field, light, low_frequency
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import field, light, low_frequency
 
 
 def test_painting_flattens_texture_and_keeps_the_composition() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.synthesis.painted_photos import city, field, mountain
 
 from editar_cli.synthesis import _pixels as px
+from tests.synthesis.painted_photos import city, field, mountain
 
 
 def test_bytes_survive_the_way_to_floats_and_back() -> None:

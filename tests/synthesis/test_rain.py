@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import chroma, field, light, low_frequency, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import chroma, field, light, low_frequency, mountain
 
 
 def test_rain_dims_and_greys_the_scene() -> None:

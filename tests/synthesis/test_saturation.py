@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from tests.synthesis.painted_photos import chroma, field, light, mountain
-
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import chroma, field, light, mountain
 
 
 def test_vivid_adds_colour_and_muted_takes_it_at_nearly_the_same_light() -> None:

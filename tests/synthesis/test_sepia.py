@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import city, field, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import city, field, mountain
 
 
 def test_every_middle_tone_has_the_hue_of_sepia() -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import chroma, city, light, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import chroma, city, light, mountain
 
 
 def test_a_sketch_is_grey_on_white_paper_with_dark_lines() -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import chroma, field, light, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import chroma, field, light, mountain
 
 
 def test_snow_brightens_the_ground_and_takes_its_colour() -> None:

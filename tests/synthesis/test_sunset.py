@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from tests.synthesis.painted_photos import field, light, means, mountain
-
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import field, light, means, mountain
 
 
 def test_sunset_is_orange_at_the_horizon_and_violet_above() -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import city, means, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import city, means, mountain
 
 
 def test_warmer_shifts_from_blue_to_red_and_cooler_back() -> None:

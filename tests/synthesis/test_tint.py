@@ -4,9 +4,9 @@ import colorsys
 
 import numpy as np
 import pytest
-from tests.synthesis.painted_photos import city, field, means, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import city, field, means, mountain
 
 HUES = {
     "red_tint": 0,

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import city, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import city, mountain
 
 
 def test_an_instruction_for_nothing_returns_the_source_and_an_empty_mask() -> None:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.synthesis.painted_photos import chroma, light, means, mountain
 
 from editar_cli.synthesis import make_pair
+from tests.synthesis.painted_photos import chroma, light, means, mountain
 
 
 def test_vintage_lifts_black_fades_colour_and_yellows_white() -> None:
