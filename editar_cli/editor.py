@@ -241,10 +241,19 @@ class EditSession:
             )
             before = _to_numpy(result.decoded_source)
             after = _to_numpy(result.decoded_edited)
+            codes_before = result.source_codes.cpu().numpy()
+            codes_after = result.edited_codes.cpu().numpy()
         if self.options.size == "model":
             return [images.to_pixels(square) for square in after]
         return [
-            images.restore(source, before[i], after[i], fit=fit, preserve=self.options.preserve)
+            images.restore(
+                source,
+                before[i],
+                after[i],
+                fit=fit,
+                preserve=self.options.preserve,
+                codes=(codes_before[i], codes_after[i]),
+            )
             for i, source in enumerate(sources)
         ]
 

@@ -72,11 +72,12 @@ def kept_weights(
     """
     equal = source_codes == edited_codes
     # Beyond the frame counts as equal, so that regions at the frame are judged by what is seen.
-    core = _windows(equal, outside=True).all(axis=(2, 3))
+    core = np.asarray(_windows(equal, outside=True).all(axis=(2, 3)))
     kept = (_windows(core, outside=False).any(axis=(2, 3)) & equal).astype(np.float32)
     down, across = (_hats(size, cells) for cells in kept.shape)
     # Between the centres of two cells the line runs from 0 to 1 and crosses the border at 1/2.
-    return np.clip(2 * (down @ kept @ across.T) - 1, 0, 1)
+    weights: Floats = np.clip(2 * (down @ kept @ across.T) - 1, 0, 1)
+    return weights
 
 
 def _windows(cells: NDArray[np.bool_], *, outside: bool) -> NDArray[np.bool_]:
@@ -123,9 +124,10 @@ def transfer_edit(
         after = after * np.array([1, 0, 0], np.float32)
     lost = (decoded_source - seen) @ _OPPONENT.T
     structure = _structure(after - predicted, lost, transforms, unit) @ _OPPONENT
-    detail = _detail_gain(after[..., 0], predicted[..., 0], unit)
+    detail = _detail_gain(before, after, predicted, transforms, unit)
+    smooth = _as_smooth_as(seen, after[..., 0] - _blur(after[..., 0], 4 * unit), unit)
 
-    planes = [structure, detail[..., None], seen]
+    planes = [structure, detail[..., None], smooth]
     if kept is not None:
         planes.append(kept[..., None])
     at_guide = _resize(np.concatenate(planes, axis=2), guide.shape[:2], Image.Resampling.BICUBIC)
@@ -262,32 +264,61 @@ def _structure(residual: Floats, lost: Floats, transforms: Floats, unit: float) 
     return kept
 
 
-def _detail_gain(after: Floats, predicted: Floats, unit: float) -> Floats:
-    """(h, w) in [0, 1]: how much of the fine detail the field predicts is to be seen.
+def _detail_gain(
+    before: Floats, after: Floats, predicted: Floats, transforms: Floats, unit: float
+) -> Floats:
+    """(h, w) from 0 up: how much of the fine detail the field predicts is to be seen.
 
-    Nothing below a quarter of the predicted contrast, all from four fifths on: between pictures
-    that differ in colour alone the tokenizer already varies by a fifth.
+    The decoded edited picture's contrast between neighbours over the predicted one decides. A
+    tokenizer blurs what it encodes, so that a blurred source differs from a sharp one by a fifth
+    only, no more than many looks do: if the change is mostly not one of colour, a small loss
+    already counts as blur, and otherwise only a large one. More contrast than predicted is new
+    texture, such as snow on stones; the source's own detail stands for it, up to its contrast
+    there.
     """
     found, expected = (
-        _energy((plane - _blur(plane, 2 * unit))[..., None], 8 * unit)
-        for plane in (after, predicted)
+        (p[..., :1] - _blur(p[..., :1], 2 * unit)).astype(np.float32) for p in (after, predicted)
     )
     # Where there is no detail, nothing says that it went.
-    ratio = np.sqrt((found + 2e-5) / (expected + 2e-5))
-    return np.clip((ratio - 0.25) / 0.55, 0, 1).astype(np.float32)
+    more = np.sqrt((_energy(found, 8 * unit) + 2e-5) / (_energy(expected, 8 * unit) + 2e-5))
+    # Detail is rarely lost in spots: a wide look, half of it at the whole picture.
+    wide_found, wide_expected = (
+        _energy(p, 16 * unit) + float((p**2).mean()) + 2e-5 for p in (found, expected)
+    )
+    less = np.sqrt(wide_found / wide_expected)
+    explained, unexplained = (
+        float((change**2).sum(axis=2).mean()) for change in (predicted - before, after - predicted)
+    )
+    share = unexplained / (explained + unexplained)
+    other = float(np.clip((share - 0.3) / 0.4, 0, 1))
+    none, whole = 0.25 + 0.61 * other, 0.75 + 0.2 * other
+    gain = np.clip((less - none) / (whole - none), 0, 1)
+    most = 1 / np.clip(np.abs(transforms[..., 0, 0]), 0.4, 1)
+    return gain * (1 + np.clip(more - 1.2, 0, most - 1))
+
+
+def _as_smooth_as(picture: Floats, detail: Floats, unit: float) -> Floats:
+    """``picture`` (h, w, 3) blurred until its grey has no more contrast than ``detail`` (h, w)."""
+    target = float((detail**2).mean())
+    for deviation in (0.7, 1.0, 1.4, 2.0, 2.8, 4.0):
+        blurred = _blur(picture, deviation * unit)
+        grey = blurred @ _OPPONENT[0]
+        if float(((grey - _blur(grey, 4 * unit)) ** 2).mean()) <= target:
+            break
+    return blurred
 
 
 def _add_detail_and_structure(field: Floats, planes: Floats) -> None:
     """Fold into ``field`` (mh, mw, 4, 3) in RGB, in place, what is not a matter of colour.
 
-    A (g s + (1 - g) l) + b + r is again affine in the full-size source s: l the source as the
-    model saw it, g the detail gain and r the structure. Kept pixels get the identity.
+    A (g s + (1 - g) l) + b + r is again affine in the full-size source s: l the smoothed
+    source, g the detail gain and r the structure. Kept pixels get the identity.
 
     Args:
         field: transforms.
         planes: (mh, mw, 7 or 8): r, g, l and where given the weight of what is kept.
     """
-    structure, gain, seen = planes[..., :3], np.clip(planes[..., 3:4], 0, 1), planes[..., 4:7]
+    structure, gain, seen = planes[..., :3], np.maximum(planes[..., 3:4], 0), planes[..., 4:7]
     field[..., 3, :] += structure + np.einsum("yxi,yxio->yxo", (1 - gain) * seen, field[..., :3, :])
     field[..., :3, :] *= gain[..., None]
     if planes.shape[2] == 8:
@@ -327,7 +358,8 @@ def _sample(grid: Floats, brightness: Floats) -> Floats:
 
 def _apply(transforms: Floats, picture: Floats) -> Floats:
     linear = np.einsum("yxi,yxio->yxo", picture, transforms[..., :3, :])
-    return linear + transforms[..., 3, :]
+    applied: Floats = linear + transforms[..., 3, :]
+    return applied
 
 
 def _apply_at_full_size(source: NDArray[np.uint8], field: Floats, factor: int) -> NDArray[np.uint8]:
@@ -379,26 +411,30 @@ def _bin_shares(brightness: Floats) -> Floats:
     """(bins, h, w): how much each bin counts for each pixel; they sum to 1."""
     where = np.clip(brightness, 0, 1) * (_BINS - 1)
     bins = np.arange(_BINS, dtype=np.float32)[:, None, None]
-    return np.maximum(0, 1 - np.abs(where - bins))
+    shares: Floats = np.maximum(0, 1 - np.abs(where - bins))
+    return shares
 
 
 def _positions(pixels: int, nodes: int) -> NDArray[np.float64]:
     """Centres of pixels in units of nodes, node i being the centre of its share of the side."""
-    return (np.arange(pixels) + 0.5) / pixels * nodes - 0.5
+    positions: NDArray[np.float64] = (np.arange(pixels) + 0.5) / pixels * nodes - 0.5
+    return positions
 
 
 def _hats(pixels: int, nodes: int) -> Floats:
     """(pixels, nodes) weights of linear interpolation."""
     where = np.clip(_positions(pixels, nodes), 0, nodes - 1)
-    return np.maximum(0, 1 - np.abs(where[:, None] - np.arange(nodes))).astype(np.float32)
+    weights: Floats = np.maximum(0, 1 - np.abs(where[:, None] - np.arange(nodes)))
+    return weights.astype(np.float32)
 
 
 def _splines(pixels: int, nodes: int) -> Floats:
     """(pixels, nodes) weights of the cubic B-spline; they sum to 1 at the border too."""
     apart = np.abs(_positions(pixels, nodes)[:, None] - np.arange(nodes))
     near, far = 2 / 3 - apart**2 + apart**3 / 2, np.maximum(0, 2 - apart) ** 3 / 6
-    weights = np.where(apart < 1, near, far)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights = np.where(apart < 1, near, far).astype(np.float32)
+    total: Floats = weights.sum(axis=1, keepdims=True)
+    return weights / total
 
 
 def _spread(count: int, deviation: float) -> Floats:
@@ -408,9 +444,11 @@ def _spread(count: int, deviation: float) -> Floats:
     return np.exp(-0.5 * apart**2).astype(np.float32)
 
 
-def _separable(down: Floats, across: Floats, values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _separable(down: Floats, across: Floats, values: Floats) -> Floats:
     """Two matrices (n, h) and (m, w) along the first two axes of (h, w, ...): (n, m, ...)."""
-    return np.moveaxis(np.tensordot(across, np.tensordot(down, values, (1, 0)), (1, 1)), 0, 1)
+    turned = np.tensordot(across, np.tensordot(down, values, (1, 0)), (1, 1))
+    result: Floats = np.moveaxis(turned, 0, 1)
+    return result
 
 
 def _blur(values: Floats, deviation: float) -> Floats:

@@ -280,6 +280,20 @@ def test_restore_leaves_what_the_square_did_not_show():
     assert np.array_equal(restored[:, 10:50], source.pixels[:, 10:50] + 20)
 
 
+def test_restore_keeps_regions_of_equal_codes_bit_for_bit_inside_a_crop():
+    source = images.source_from_image(Image.fromarray(gradient(60, 40) // 2))
+    before = images.prepare(source, 32, Fit.CROP)
+    codes = np.zeros((4, 4), np.int64)
+    edited = codes.copy()
+    edited[:, 3] = 1
+    after = before + np.float32(20 / 127.5)
+    restored = images.restore(source, before, after, fit=Fit.CROP, codes=(codes, edited))
+    # The crop shows columns 10 to 50, the last of four cells columns 40 to 50.
+    assert np.array_equal(restored[:, :34], source.pixels[:, :34])
+    assert np.array_equal(restored[:, 41:50], source.pixels[:, 41:50] + 20)
+    assert np.array_equal(restored[:, 50:], source.pixels[:, 50:])
+
+
 def test_restore_without_preserving_is_the_models_own_picture_enlarged():
     source = images.source_from_image(Image.fromarray(gradient(61, 37)))
     before = images.prepare(source, 16, Fit.STRETCH)

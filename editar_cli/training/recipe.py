@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from editar_cli.config import SamplingConfig
 from editar_cli.errors import UsageError
 
 T = TypeVar("T")
@@ -116,6 +117,8 @@ class TokenizerRecipe:
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
+        _positive("recipe", crop=self.crop, image_size=self.image_size)
+        _positive("recipe", keep_out_every=self.keep_out_every)
         for name in ("map_share", "edit_share", "hue_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} {getattr(self, name)}: must be between 0 and 1")
@@ -163,6 +166,10 @@ class EditorRecipe:
 
     def __post_init__(self) -> None:
         _positive("recipe", pairs=self.pairs, edits_per_view=self.edits_per_view)
+        _positive("recipe", keep_out_every=self.keep_out_every, image_size=self.image_size)
+        known = {entry.name for entry in dataclasses.fields(SamplingConfig)}
+        if unknown := sorted(set(self.sampling) - known):
+            raise UsageError(f"[sampling]: unknown key {unknown[0]!r}; known: {', '.join(known)}")
         if self.distillation_weight and not self.teacher:
             raise UsageError("distillation_weight needs a teacher; see editar_cli.training")
 
@@ -223,7 +230,10 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
 def _checked(hint: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
     if origin is tuple and isinstance(value, list):
-        return tuple(value)
+        kinds = typing.get_args(hint)
+        if len(value) != len(kinds):
+            raise UsageError(f"{where} = {value!r}: must have {len(kinds)} values")
+        return tuple(_checked(k, v, where) for k, v in zip(kinds, value, strict=True))
     allowed = typing.get_args(hint) if origin is types.UnionType else (origin or hint,)
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

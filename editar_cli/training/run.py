@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from editar_cli.errors import UsageError
+from editar_cli.errors import DeviceError, UsageError
 from editar_cli.training.loop import fit
 from editar_cli.training.recipe import EditorRecipe, TokenizerRecipe, load_recipe
 
@@ -69,9 +69,19 @@ def train(
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of a recipe; "auto" takes the first of CUDA, MPS, CPU that is there."""
+    """The device of a recipe; "auto" takes the first of CUDA, MPS, CPU that is there.
+
+    Raises:
+        DeviceError: there is no such device.
+    """
     if name != "auto":
-        return torch.device(name)
+        try:
+            torch.empty(0, device=name)
+            return torch.device(name)
+        except (RuntimeError, AssertionError) as error:
+            raise DeviceError(
+                f"run.device {name}: cannot be used here; auto or cpu works everywhere"
+            ) from error
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
