@@ -54,7 +54,7 @@ def teacher_forcing(
 
     Args:
         model: the transformer.
-        sources, targets: (B, S) int64 codes.
+        sources, targets: (B, S) int64 codes; the targets are what is fed in.
         text: (B, T, text_dim) encodings.
         dropped: whose image and text are replaced.
     """
@@ -68,6 +68,26 @@ def teacher_forcing(
     )
     hidden = model.hidden(x, model.turns[: x.shape[1]])[:, -targets.shape[1] :]
     return Predictions(model.logits(hidden), hidden)
+
+
+def noisy_context(targets: Tensor, share: float, vocab_size: int) -> Tensor:
+    """Target codes to feed in, some of them replaced by random ones.
+
+    With true codes before it a small model reads the look off them and hardly needs the sentence,
+    so it learns to follow pictures long before it learns to follow words. Random codes make it
+    look at source and sentence, and get it used to codes that it will write wrongly itself.
+
+    Args:
+        targets: (B, S) int64 codes.
+        share: of the samples that get any; each of these has its own rate, 0.3 to 1.
+        vocab_size: V.
+    """
+    if share == 0.0:
+        return targets
+    rate = torch.rand(len(targets), 1, device=targets.device) * 0.7 + 0.3
+    rate = rate * (torch.rand_like(rate) < share)
+    random = torch.randint_like(targets, vocab_size)
+    return torch.where(torch.rand(targets.shape, device=targets.device) < rate, random, targets)
 
 
 class EditorStage:
@@ -160,7 +180,7 @@ class EditorStage:
         seen = teacher_forcing(
             self.transformer,
             batch.sources,
-            batch.targets,
+            noisy_context(batch.targets, self.recipe.noisy_share, self.config.vocab_size),
             batch.text,
             Dropped.from_draw(batch.draws),
         )

@@ -137,6 +137,7 @@ class EditorRecipe:
         map_share: share of pairs that go from a condition map to its photograph.
         family_weights: how often an edit family is drawn, over 1; families not named have 1.
         changed_weight: weight in the loss of codes that differ from the source's, over 1.
+        noisy_share: share of samples whose fed-in target codes are partly random; 0 as published.
         distillation_weight: weight of the teacher's term; 0 trains without a teacher.
         teacher: name of the teacher network (``distillation.TEACHERS``).
         text_tokens: text positions.
@@ -154,6 +155,7 @@ class EditorRecipe:
     map_share: float = 0.25
     family_weights: dict[str, float] = field(default_factory=dict)
     changed_weight: float = 1.0
+    noisy_share: float = 0.0
     distillation_weight: float = 0.0
     teacher: str = ""
     text_tokens: int = 24

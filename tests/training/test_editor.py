@@ -18,7 +18,7 @@ from editar_cli.engine import Engine
 from editar_cli.errors import TrainingError
 from editar_cli.training import editor
 from editar_cli.training.distillation import Teacher
-from editar_cli.training.editor import load_start, teacher_forcing
+from editar_cli.training.editor import load_start, noisy_context, teacher_forcing
 from editar_cli.training.recipe import EditorRecipe, load_recipe
 from editar_cli.training.run import train
 from tests.bert_files import write_tiny_bert
@@ -214,6 +214,16 @@ def test_codes_that_change_can_weigh_more(data: Path, start: Path, tmp_path: Pat
     )
     # A fresh model copies: what has to change is what it gets wrong.
     assert weighted["cross_entropy"][0] > plain["cross_entropy"][0] * 1.02
+
+
+def test_noise_replaces_part_of_the_context_of_its_share_of_samples():
+    torch.manual_seed(0)
+    targets = torch.zeros(400, 64, dtype=torch.int64)
+    changed = (noisy_context(targets, 0.75, 1000) != targets).float().mean(dim=1)
+    assert float((changed > 0.1).float().mean()) == pytest.approx(0.75, abs=0.06)
+    noisy = changed[changed > 0.1]
+    assert float(noisy.mean()) == pytest.approx(0.65, abs=0.04)
+    assert torch.equal(noisy_context(targets, 0.0, 1000), targets)
 
 
 def test_a_stage_without_a_start_is_refused(data: Path, tmp_path: Path):
