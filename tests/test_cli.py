@@ -30,20 +30,6 @@ def test_help_and_version_load_nothing_heavy(run_editar, args):
     assert not loaded & heavy
 
 
-@pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_help_and_version_take_under_0_3_s(run_editar, flag):
-    # Seconds of the processor, not of the clock: a test may have to share its machine.
-    before = processor_seconds()
-    assert run_editar(flag).returncode == 0
-    assert processor_seconds() - before < 0.3
-
-
-def processor_seconds():
-    """Of all processes this one has started and waited for."""
-    times = os.times()
-    return times.children_user + times.children_system
-
-
 def test_every_command_has_help(run_editar):
     for args in (
         ("edit",),
