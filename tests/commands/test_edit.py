@@ -209,6 +209,8 @@ def start(tiny_bundle, tmp_path, *args):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=subprocess_settings(),
+        # A suite started in the background ignores Ctrl-C, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
