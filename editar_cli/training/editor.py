@@ -26,8 +26,6 @@ from editar_cli.training.photos import split, split_photos
 from editar_cli.training.recipe import EditorRecipe
 from editar_cli.training.sheets import save_sheet
 
-SHEET_PHOTOS = 8
-
 
 @dataclass(frozen=True)
 class Batch:
