@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from editar_cli import images
 from editar_cli.errors import ImageError, UsageError
+from editar_cli.lists import Row
 
 STREAM = "-"
 """Stands for standard input or standard output."""
@@ -40,6 +41,8 @@ class Placement:
         in_place: outputs replace their inputs.
         on_exists: what to do with outputs that are already there.
         tag: marks outputs beside their inputs: ``in.jpg`` becomes ``in.<tag>.jpg``.
+        maps: folder for condition maps, or ``None``.
+        preview: write ``<output>.preview.<ext>`` beside each output.
 
     Raises:
         UsageError: two of these contradict each other.
@@ -52,6 +55,8 @@ class Placement:
     in_place: bool = False
     on_exists: Literal["skip", "overwrite", "error"] = "skip"
     tag: str = "edited"
+    maps: Path | None = None
+    preview: bool = False
 
     def __post_init__(self) -> None:
         if self.in_place:
@@ -60,6 +65,8 @@ class Placement:
                     raise UsageError(f"--in-place and {flag}: give one of them")
             if self.format != "auto":
                 raise UsageError("--in-place keeps the format: leave --format out")
+        if self.preview and self.output == STREAM:
+            raise UsageError("--preview and -o -: a preview needs an output with a name")
         if self.name is not None:
             if self.output == STREAM:
                 raise UsageError("--name and -o -: standard output has no name")
@@ -96,13 +103,19 @@ class Job:
         output: the result, or ``None`` for standard output.
         key: the input's path below the folder it was found in, with ``/``: its own seed is
             derived from this, so that it is the same wherever the folder lies.
-        instruction: what to do.
+        instruction: what to do with it, or its caption.
+        asked: which of the two it is: the name it has in lines of JSON.
+        seed: a seed of its own instead of the run's, or ``None``.
+        beside: further pictures to write, by what they show: "map", "preview".
     """
 
     source: Path | None
     output: Path | None
     key: str
     instruction: str
+    asked: Literal["instruction", "caption"] = "instruction"
+    seed: int | None = None
+    beside: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def source_name(self) -> str:
@@ -120,13 +133,14 @@ class Job:
             "input": self.source_name,
             "output": self.output_name,
             "status": status,
-            "instruction": self.instruction,
+            self.asked: self.instruction,
+            **{name: str(path) for name, path in self.beside.items()},
             **more,
         }
         return json.dumps(record, ensure_ascii=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Plan:
     """What a run is going to do.
 
@@ -134,20 +148,26 @@ class Plan:
         jobs: pictures to edit, in order.
         skipped: pictures whose output is already there.
         folders: folders made for outputs without the person having named them.
+        captioned: how many have their caption from a text file beside them.
     """
 
     jobs: list[Job] = field(default_factory=list)
     skipped: list[Job] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
+    captioned: int = 0
 
 
 @dataclass(frozen=True)
 class _Found:
-    """An input file; ``root`` is the folder given on the command line that it was found in."""
+    """An input file; ``root`` is the folder given on the command line that it was found in.
+
+    ``row`` is the line of a list that names it.
+    """
 
     path: Path | None
     key: str
     root: Path | None = None
+    row: Row | None = None
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
@@ -156,25 +176,33 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
     return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p]
 
 
-def split_positionals(items: Sequence[str], instruction: str | None) -> tuple[list[str], str]:
-    """Inputs and instruction: the last item is the instruction unless a flag gives it.
+def split_positionals(
+    items: Sequence[str], instruction: str | None, rows: Sequence[Row] = ()
+) -> tuple[list[str], str | None]:
+    """Inputs and instruction: the last item is the instruction unless a flag or a list gives it.
+
+    Args:
+        items: the words of the command line.
+        instruction: given by a flag; all words are then inputs.
+        rows: lines of a list of pictures.
 
     Raises:
         UsageError: either is missing.
     """
     inputs = list(items)
-    if instruction is None:
+    if instruction is None and not (rows and all(row.text is not None for row in rows)):
         if not inputs:
-            raise UsageError('no picture and no instruction: editar edit in.jpg "make it snowy"')
+            asked = "no instruction" if rows else "no picture and no instruction"
+            raise UsageError(f'{asked}: editar edit in.jpg "make it snowy"')
         if inputs[-1] == STREAM or os.path.exists(inputs[-1]):
             raise UsageError(
                 f"no instruction: the last word, {inputs[-1]}, is an input. "
                 f'Try: editar edit {inputs[-1]} "make it snowy"'
             )
         instruction = inputs.pop()
-    if not instruction.strip():
+    if instruction is not None and not instruction.strip():
         raise UsageError("the instruction is empty")
-    if not inputs:
+    if not inputs and not rows:
         raise UsageError(
             f'no picture to edit: "{instruction}" was taken as the instruction. '
             f'Try: editar edit in.jpg "make it snowy"'
@@ -182,49 +210,130 @@ def split_positionals(items: Sequence[str], instruction: str | None) -> tuple[li
     return inputs, instruction
 
 
+def split_caption(
+    items: Sequence[str], caption: str | None, *, other_inputs: bool = False
+) -> tuple[list[str], str | None]:
+    """Inputs and caption: the last item is the caption if it can be nothing else.
+
+    Args:
+        items: the words of the command line.
+        caption: given by a flag; all words are then inputs.
+        other_inputs: there are inputs beside the words, such as a list of them.
+
+    Returns:
+        inputs, and the caption or ``None`` where none was given.
+    """
+    inputs = list(items)
+    if caption is None and inputs:
+        last = inputs[-1]
+        path = last == STREAM or os.path.lexists(last) or not _GLOB_SIGNS.isdisjoint(last)
+        if not path and (other_inputs or len(inputs) > 1):
+            caption = inputs.pop()
+    return inputs, caption
+
+
 def plan_jobs(
     inputs: Sequence[str],
-    instruction: str,
+    instruction: str | None,
     placement: Placement,
     *,
     recursive: bool = False,
+    rows: Sequence[Row] = (),
+    asked: Literal["instruction", "caption"] = "instruction",
+    caption_files: bool = False,
+    own_tags: Sequence[str] = ("edited",),
 ) -> Plan:
     """Find the inputs, place the outputs and refuse what would go wrong.
 
     Args:
         inputs: files, folders, globs and ``-``.
-        instruction: what to do with each.
+        instruction: what to do with each that has no text of its own; ``None`` is none.
         placement: where outputs go.
         recursive: go into the folders of folders.
+        rows: lines of a list of pictures.
+        asked: whether the texts are instructions, which there must be, or captions, which may be
+            missing.
+        caption_files: take the caption of ``in.jpg`` from ``in.txt`` beside it where there is one
+            and no other text is given.
+        own_tags: files and folders named ``*.<tag>`` are outputs of ours and not taken from
+            folders.
 
     Raises:
-        UsageError: an input does not exist, two inputs would write one output, or a source would
-            be overwritten.
+        UsageError: an input does not exist, has no instruction, two inputs would write one output,
+            or a source would be overwritten.
     """
-    one_file = len(inputs) == 1 and not os.path.isdir(inputs[0]) and not _is_glob(inputs[0])
-    folder = _output_folder(placement, one_file=one_file)
-    found = _find(inputs, recursive=recursive, leave_out=folder)
+    one_file = not rows and len(inputs) == 1
+    one_file = one_file and not os.path.isdir(inputs[0]) and not _is_glob(inputs[0])
+    folder = _output_folder(placement, one_file=one_file or (len(rows) == 1 and not inputs))
+    found = _find(inputs, rows, recursive=recursive, leave_out=folder, own_tags=own_tags)
     if STREAM in (placement.output, *inputs) and len(found) > 1:
         raise UsageError(f"- stands for one picture, but there are {len(found)}")
     if placement.in_place and any(item.path is None for item in found):
         raise UsageError("--in-place: standard input is no file that could be replaced")
 
+    plan = Plan()
     jobs = []
     made: dict[Path, None] = {}
     for item in found:
         output = _place(item, placement, folder)
+        own_output = item.row is not None and item.row.output is not None
         if item.root is not None and placement.output is None and not placement.in_place:
             made[_sibling(item.root, placement)] = None
-        jobs.append(Job(source=item.path, output=output, key=item.key, instruction=instruction))
+        text = item.row.text if item.row is not None else None
+        text = instruction if text is None else text
+        if text is None and caption_files:
+            text = _caption_beside(item.path)
+            plan.captioned += text is not None
+        if text is None and asked == "instruction":
+            raise UsageError(
+                f"{item.path}: has no instruction; give --instruction, or a column of that name"
+            )
+        if own_output and placement.in_place:
+            raise UsageError(f"--in-place: {item.path} has an output of its own in the list")
+        jobs.append(
+            Job(
+                source=item.path,
+                output=output,
+                key=item.key,
+                instruction=text or "",
+                asked=asked,
+                seed=None if item.row is None else item.row.seed,
+                beside=_beside(item, output, placement),
+            )
+        )
     _refuse_collisions(jobs, in_place=placement.in_place)
 
-    plan = Plan(folders=list(made))
+    plan.folders.extend(made)
     for job in jobs:
         exists = not placement.in_place and job.output is not None and job.output.exists()
         if exists and placement.on_exists == "error":
             raise UsageError(f"{job.output}: is already there (--on-exists error)")
         (plan.skipped if exists and placement.on_exists == "skip" else plan.jobs).append(job)
     return plan
+
+
+def _caption_beside(path: Path | None) -> str | None:
+    """The text of ``in.txt`` beside ``in.jpg``, or ``None``."""
+    if path is None:
+        return None
+    file = path.with_suffix(".txt")
+    try:
+        return " ".join(file.read_text(encoding="utf-8-sig").split()) if file.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: is no caption that can be read: {error}") from error
+
+
+def _beside(item: _Found, output: Path | None, placement: Placement) -> dict[str, Path]:
+    """Where the map and the preview of a picture go."""
+    beside = {}
+    if placement.maps is not None:
+        if item.path is None:
+            raise UsageError("--save-map: a picture from standard input has no name for its map")
+        beside["map"] = placement.maps / Path(item.key).with_suffix(".png")
+    if placement.preview:
+        assert output is not None
+        beside["preview"] = output.with_name(f"{output.stem}.preview{output.suffix}")
+    return beside
 
 
 def _is_glob(text: str) -> bool:
@@ -252,8 +361,19 @@ def _output_folder(placement: Placement, *, one_file: bool) -> Path | None:
     return None
 
 
-def _find(inputs: Sequence[str], *, recursive: bool, leave_out: Path | None) -> list[_Found]:
-    found: dict[Path | None, _Found] = {}
+def _find(
+    inputs: Sequence[str],
+    rows: Sequence[Row],
+    *,
+    recursive: bool,
+    leave_out: Path | None,
+    own_tags: Sequence[str],
+) -> list[_Found]:
+    # A picture may stand in a list several times, with other words each time; the same picture by
+    # two ways on the command line is one.
+    found: dict[object, _Found] = {
+        number: _Found(row.image, row.key, row=row) for number, row in enumerate(rows)
+    }
     for text in inputs:
         if text == STREAM:
             found[None] = _Found(None, STREAM)
@@ -266,7 +386,7 @@ def _find(inputs: Sequence[str], *, recursive: bool, leave_out: Path | None) -> 
         for match in matches:
             path = Path(match)
             if path.is_dir():
-                items = list(_walk(path, recursive=recursive, leave_out=leave_out))
+                items = list(_walk(path, recursive, leave_out, own_tags))
                 if not items and not _is_glob(text):
                     hint = "" if recursive else "; -r goes into its folders"
                     raise UsageError(f"{match}: holds no pictures{hint}")
@@ -279,16 +399,18 @@ def _find(inputs: Sequence[str], *, recursive: bool, leave_out: Path | None) -> 
                 )
             for item in items:
                 assert item.path is not None
-                # The same picture by two ways is one picture.
                 found.setdefault(Path(os.path.realpath(item.path)), item)
     if not found:
         raise UsageError(f"{' '.join(inputs)}: no pictures found")
     return list(found.values())
 
 
-def _walk(root: Path, *, recursive: bool, leave_out: Path | None) -> Iterator[_Found]:
+def _walk(
+    root: Path, recursive: bool, leave_out: Path | None, own_tags: Sequence[str]
+) -> Iterator[_Found]:
     """Pictures in a folder in natural order, our own outputs left out."""
     own = None if leave_out is None else os.path.realpath(leave_out)
+    endings = tuple(f".{tag}" for tag in own_tags)
     if own == os.path.realpath(root):
         # Outputs among the inputs: told apart by their names, and collisions are refused.
         own = None
@@ -300,13 +422,13 @@ def _walk(root: Path, *, recursive: bool, leave_out: Path | None) -> Iterator[_F
             raise UsageError(f"{folder}: cannot be listed: {error.strerror}") from error
         for entry in entries:
             name = Path(entry.name)
-            if entry.name.startswith(".") or name.stem.endswith(".edited"):
+            if entry.name.startswith(".") or name.stem.endswith(endings):
                 continue
             if name.suffix.lower() in images.FORMATS and entry.is_file():
                 path = Path(entry.path)
                 yield _Found(path, path.relative_to(root).as_posix(), root)
         for entry in entries:
-            skip = entry.name.startswith(".") or entry.name.endswith(".edited")
+            skip = entry.name.startswith(".") or entry.name.endswith(endings)
             if recursive and not skip and entry.is_dir(follow_symlinks=False):
                 path = Path(entry.path)
                 if os.path.realpath(path) != own:
@@ -324,6 +446,8 @@ def _sibling(root: Path, placement: Placement) -> Path:
 def _place(item: _Found, placement: Placement, folder: Path | None) -> Path | None:
     if placement.in_place:
         return item.path
+    if item.row is not None and item.row.output is not None:
+        return item.row.output
     if item.path is None:
         return _place_stream(placement, folder)
     stem, extension = item.path.stem, item.path.suffix
@@ -352,40 +476,58 @@ def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool) -> None:
     sources = {os.path.realpath(job.source) for job in jobs if job.source is not None}
     writers: dict[str, Job] = {}
     for job in jobs:
-        if job.output is None:
-            continue
-        target = os.path.normcase(os.path.realpath(job.output))
-        other = writers.setdefault(target, job)
-        if other is not job:
-            raise UsageError(
-                f"{other.source_name} and {job.source_name} would both be written to "
-                f"{job.output}; use --name, --format or one folder at a time"
-            )
-        if target in sources and not in_place:
-            raise UsageError(
-                f"{job.output}: is an input and would be overwritten; "
-                "name another output, or use --in-place"
-            )
+        outputs = [] if job.output is None else [job.output]
+        for output in (*outputs, *job.beside.values()):
+            target = os.path.normcase(os.path.realpath(output))
+            if target in writers:
+                other = writers[target]
+                raise UsageError(
+                    f"{other.source_name} and {job.source_name} would both be written to "
+                    f"{output}; use --name, --format or one folder at a time"
+                )
+            writers[target] = job
+            if target in sources and not (in_place and output is job.output):
+                raise UsageError(
+                    f"{output}: is an input and would be overwritten; "
+                    "name another output, or use --in-place"
+                )
 
 
-class PictureEditor(Protocol):
-    """What a run needs of an editor."""
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What came of one picture.
+
+    Args:
+        pixels: (H, W, 3) uint8, the result.
+        like: what it is written as: the source's mode, alpha, profile and metadata.
+        beside: further pictures, (H, W, 3) uint8, by what they show: "map", "preview".
+        notes: what the person should know about this picture.
+    """
+
+    pixels: NDArray[np.uint8]
+    like: images.Source
+    beside: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Maker(Protocol):
+    """What a run needs of an editor or a translator."""
 
     @property
     def facts(self) -> Mapping[str, object]:
         """Model and settings, for the note in each output."""
 
-    def picture_seed(self, key: str) -> int:
-        """The seed of the picture with this key."""
+    def picture_seed(self, key: str, seed: int | None = None) -> int:
+        """The seed of the picture with this key; ``seed`` stands in for the run's."""
 
-    def edit_sources(
+    def make(
         self,
         sources: Sequence[images.Source],
-        instructions: Sequence[str],
+        texts: Sequence[str],
         seeds: Sequence[int],
         on_step: Callable[[int, int], None] | None = None,
-    ) -> list[NDArray[np.uint8]]:
-        """One (H, W, 3) uint8 result for each source; MemoryError where memory runs out."""
+    ) -> list[Made | ImageError]:
+        """What came of each source, or why nothing did; MemoryError where memory runs out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -397,16 +539,20 @@ class Outcome:
         seed: its own seed.
         seconds: its share of the time its batch took.
         error: what went wrong, or ``None``.
+        notes: what the person should know about this picture.
     """
 
     job: Job
     seed: int
     seconds: float = 0.0
     error: str | None = None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """One line of JSON."""
         more: dict[str, object] = {"seed": self.seed, "seconds": round(self.seconds, 3)}
+        if self.notes:
+            more["notes"] = list(self.notes)
         if self.error is None:
             return self.job.to_json("done", **more)
         return self.job.to_json("failed", **more, error=self.error)
@@ -414,10 +560,11 @@ class Outcome:
 
 def run_jobs(
     jobs: Sequence[Job],
-    editor: PictureEditor,
+    maker: Maker,
     *,
     batch_size: int,
     format: str = "auto",
+    doing: str = "editing",
     on_progress: Callable[[float, str], None] | None = None,
     on_smaller_batch: Callable[[int], None] | None = None,
 ) -> Iterator[Outcome]:
@@ -428,9 +575,10 @@ def run_jobs(
 
     Args:
         jobs: what to do, in order.
-        editor: does it.
+        maker: edits or translates.
         batch_size: pictures at once, 1 or more.
         format: format of results for standard output: ``auto`` or an extension without its dot.
+        doing: what is going on, in a word.
         on_progress: told how many pictures are done, fractions included, and what is going on.
         on_smaller_batch: told the new size when memory ran out.
     """
@@ -442,59 +590,72 @@ def run_jobs(
 
         def on_step(step: int, total: int, before: int = done, count: int = len(batch)) -> None:
             if on_progress is not None:
-                on_progress(before + count * step / total, "editing")
+                on_progress(before + count * step / total, doing)
 
         try:
-            errors = _edit_batch(batch, editor, format, on_step)
+            results = _make_batch(batch, maker, format, on_step)
         except MemoryError:
             if len(batch) > 1:
                 batch_size = len(batch) // 2
                 if on_smaller_batch is not None:
                     on_smaller_batch(batch_size)
                 continue
-            errors = [
-                f"{batch[0].source_name}: memory ran out with one picture at a time; "
-                "another --device, --dtype bfloat16 or a smaller model would help"
+            results = [
+                ImageError(
+                    f"{batch[0].source_name}: memory ran out with one picture at a time; "
+                    "another --device, --dtype bfloat16 or a smaller model would help"
+                )
             ]
         done += len(batch)
         if on_progress is not None:
-            on_progress(done, "editing")
+            on_progress(done, doing)
         seconds = (time.perf_counter() - start) / len(batch)
-        for job, error in zip(batch, errors, strict=True):
-            seed = editor.picture_seed(job.key)
-            yield Outcome(job=job, seed=seed, seconds=seconds, error=error)
+        for job, result in zip(batch, results, strict=True):
+            seed = maker.picture_seed(job.key, job.seed)
+            failed = isinstance(result, ImageError)
+            yield Outcome(
+                job=job,
+                seed=seed,
+                seconds=seconds,
+                error=str(result) if failed else None,
+                notes=() if isinstance(result, ImageError) else result,
+            )
 
 
-def _edit_batch(
+def _make_batch(
     batch: Sequence[Job],
-    editor: PictureEditor,
+    maker: Maker,
     format: str,
     on_step: Callable[[int, int], None],
-) -> list[str | None]:
-    """Read, edit and write; what went wrong with each picture, or ``None``."""
-    errors: list[str | None] = [None] * len(batch)
+) -> list[tuple[str, ...] | ImageError]:
+    """Read, make and write; notes on each picture, or what went wrong with it."""
+    results: list[tuple[str, ...] | ImageError] = [()] * len(batch)
     sources: dict[int, images.Source] = {}
     for index, job in enumerate(batch):
         try:
             sources[index] = _read(job)
         except ImageError as error:
-            errors[index] = str(error)
+            results[index] = error
     if not sources:
-        return errors
-    seeds = {index: editor.picture_seed(batch[index].key) for index in sources}
-    results = editor.edit_sources(
+        return results
+    seeds = {i: maker.picture_seed(batch[i].key, batch[i].seed) for i in sources}
+    made = maker.make(
         list(sources.values()),
         [batch[index].instruction for index in sources],
         list(seeds.values()),
         on_step,
     )
-    for (index, source), pixels in zip(sources.items(), results, strict=True):
-        note = _note(editor.facts, batch[index], seeds[index])
+    for index, result in zip(sources, made, strict=True):
+        if isinstance(result, ImageError):
+            results[index] = result
+            continue
+        note = _note(maker.facts, batch[index], seeds[index])
         try:
-            _write(batch[index], source, pixels, note, format)
+            _write(batch[index], result, note, format)
+            results[index] = result.notes
         except ImageError as error:
-            errors[index] = str(error)
-    return errors
+            results[index] = error
+    return results
 
 
 def _read(job: Job) -> images.Source:
@@ -507,15 +668,18 @@ def _read(job: Job) -> images.Source:
 
 
 def _note(facts: Mapping[str, object], job: Job, seed: int) -> str:
-    return f"editar {json.dumps({**facts, 'instruction': job.instruction, 'seed': seed})}"
+    return f"editar {json.dumps({**facts, job.asked: job.instruction, 'seed': seed})}"
 
 
-def _write(
-    job: Job, source: images.Source, pixels: NDArray[np.uint8], note: str, format: str
-) -> None:
-    path = job.output or Path(source.extension if format == "auto" else f"stdout.{format}")
-    name = images.output_format(path, source)
-    data = images.encode_image(pixels, source, format=name, note=note)
+def _write(job: Job, made: Made, note: str, format: str) -> None:
+    path = job.output or Path(made.like.extension if format == "auto" else f"stdout.{format}")
+    name = images.output_format(path, made.like)
+    data = images.encode_image(made.pixels, made.like, format=name, note=note)
+    # The result last: where it stands, all that belongs to it stands too.
+    for what, file in job.beside.items():
+        plain = images.Source(name=str(file), pixels=made.beside[what])
+        kind = images.output_format(file, plain)
+        images.write_image(file, images.encode_image(plain.pixels, plain, format=kind, note=note))
     if job.output is None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from editar_cli import __version__
-from editar_cli.commands import bench, edit, train, weights
+from editar_cli.commands import bench, edit, train, translate, weights
 from editar_cli.console import Messages
 from editar_cli.errors import EditarError
 
@@ -44,6 +44,7 @@ def _root(
 
 
 app.command("edit")(edit.edit)
+app.command("translate")(translate.translate)
 app.add_typer(bench.bench_app, name="bench")
 app.add_typer(train.app, name="train")
 app.add_typer(weights.app, name="weights")

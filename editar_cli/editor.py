@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from editar_cli import images
+from editar_cli.batch import Made
 from editar_cli.checkpoints.native import Bundle, BundleConfig, load_bundle
 from editar_cli.checkpoints.registry import resolve_model
 from editar_cli.config import SamplingConfig
 from editar_cli.engine import Engine, image_seed
-from editar_cli.errors import DeviceError, UsageError
+from editar_cli.errors import DeviceError, ImageError, UsageError
 from editar_cli.geometry import Fit
 
 _DTYPES = {
@@ -177,6 +178,57 @@ class Editor:
         pixels = session.edit_sources([source], [instruction], [session.picture_seed(key)])[0]
         return images.to_image(pixels, source)
 
+    def translate(
+        self,
+        image: Image.Image | str | Path,
+        mode: str,
+        caption: str = "",
+        *,
+        seed: int = 0,
+        extractor: str | None = None,
+        input: Literal["photo", "map"] = "photo",
+        invert: bool = False,
+        size: Literal["source", "model"] = "source",
+        fit: str | None = None,
+        **sampling: float | None,
+    ) -> Image.Image:
+        """From a picture's condition map to a new picture, as ``editar translate`` does it.
+
+        Args:
+            image: a path, or a picture open in Pillow.
+            mode: ``canny``, ``depth``, ``segmentation`` or another of ``editar_cli.modes.NAMES``.
+            caption: what the picture is to show; may be empty.
+            seed: another seed, another result.
+            extractor: how the map is found; what suits the model where left out.
+            input: ``map`` where the picture is a map already.
+            invert: the map is the other way round: black lines on white, or near is dark.
+            size: ``source``, or ``model`` for the bare square.
+            fit: ``stretch``, ``crop`` or ``pad``; the model's own default where left out.
+            sampling: guidance, temperature, top_k, top_p, guidance_interval.
+
+        Returns:
+            The new picture, RGB.
+
+        Raises:
+            ImageError: the picture cannot be read, or is no map.
+            ModelError: the extractor cannot be loaded.
+            UsageError: a value is out of range.
+        """
+        from editar_cli.modes._settings import MapSettings
+        from editar_cli.translator import TranslateSession
+
+        options = self.options(size=size, fit=fit, **sampling)  # type: ignore[arg-type]
+        settings = MapSettings(mode=mode, extractor=extractor, input=input, invert=invert)
+        if isinstance(image, Image.Image):
+            source, key = images.source_from_image(image), "-"
+        else:
+            source, key = images.read_image(Path(image)), Path(image).name
+        session = TranslateSession(self, options, settings, seed=seed)
+        made = session.make([source], [caption], [session.picture_seed(key)])[0]
+        if isinstance(made, ImageError):
+            raise made
+        return images.to_image(made.pixels, made.like)
+
 
 class EditSession:
     """An editor with its options and seed fixed: what a run over many pictures works with.
@@ -204,9 +256,26 @@ class EditSession:
             **asdict(self.options.sampling),
         }
 
-    def picture_seed(self, key: str) -> int:
-        """The seed of the picture with this key: its path below the folder it was given in."""
-        return image_seed(self.seed, key)
+    def picture_seed(self, key: str, seed: int | None = None) -> int:
+        """The seed of the picture with this key: its path below the folder it was given in.
+
+        ``seed`` stands in for the run's own.
+        """
+        return image_seed(self.seed if seed is None else seed, key)
+
+    def make(
+        self,
+        sources: Sequence[images.Source],
+        texts: Sequence[str],
+        seeds: Sequence[int],
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> list[Made | ImageError]:
+        """``edit_sources`` as a run over many pictures wants it."""
+        results = self.edit_sources(sources, texts, seeds, on_step)
+        return [
+            Made(pixels=pixels, like=source)
+            for pixels, source in zip(results, sources, strict=True)
+        ]
 
     def edit_sources(
         self,
@@ -230,7 +299,7 @@ class EditSession:
             MemoryError: the device or the machine ran out of memory.
         """
         size, fit = self.editor.config.image_size, self.options.fit
-        with _memory_errors():
+        with memory_errors():
             squares = np.stack([images.prepare(source, size, fit) for source in sources])
             result = self.editor.engine.edit(
                 torch.from_numpy(squares),
@@ -239,8 +308,8 @@ class EditSession:
                 self.options.sampling,
                 on_step,
             )
-            before = _to_numpy(result.decoded_source)
-            after = _to_numpy(result.decoded_edited)
+            before = to_numpy(result.decoded_source)
+            after = to_numpy(result.decoded_edited)
             codes_before = result.source_codes.cpu().numpy()
             codes_after = result.edited_codes.cpu().numpy()
         if self.options.size == "model":
@@ -298,13 +367,14 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return _DTYPES[name]
 
 
-def _to_numpy(pixels: torch.Tensor) -> NDArray[np.float32]:
+def to_numpy(pixels: torch.Tensor) -> NDArray[np.float32]:
+    """A tensor on any device as float32 on the host."""
     array: NDArray[np.float32] = pixels.float().cpu().numpy()
     return array
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
+def memory_errors() -> Iterator[None]:
     """torch's ways of running out of memory, as Python's own."""
     try:
         yield

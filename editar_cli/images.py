@@ -367,11 +367,29 @@ def restore(
         kept = None if codes is None else kept_weights(*codes, size=size)[seen]
         region[:] = transfer_edit(region, before, after, kept=kept)
         return pixels
-    for channel in range(3):
-        plane = Image.fromarray((decoded_edited[channel] + 1) * np.float32(127.5)).crop(inner)
-        large = plane.resize((right - left, bottom - top), Image.Resampling.BICUBIC)
-        region[:, :, channel] = np.clip(np.rint(np.asarray(large, np.float32)), 0, 255)
+    region[:] = enlarge(decoded_edited, geometry)
     return pixels
+
+
+def enlarge(decoded: NDArray[np.float32], geometry: Geometry) -> NDArray[np.uint8]:
+    """The model's square at the size of the part of the source that it shows.
+
+    Args:
+        decoded: (3, S, S) float32 in [-1, 1].
+        geometry: how the source became the square.
+
+    Returns:
+        (H, W, 3) uint8, the size of ``geometry.source_box``.
+    """
+    left, top, right, bottom = geometry.source_box
+    result = np.empty((bottom - top, right - left, 3), np.uint8)
+    for channel in range(3):
+        plane = Image.fromarray((decoded[channel] + 1) * np.float32(127.5))
+        large = plane.crop(geometry.model_box).resize(
+            (right - left, bottom - top), Image.Resampling.BICUBIC
+        )
+        result[:, :, channel] = np.clip(np.rint(np.asarray(large, np.float32)), 0, 255)
+    return result
 
 
 def output_format(path: Path, source: Source) -> str:

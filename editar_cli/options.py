@@ -180,6 +180,15 @@ FailFastOption = Annotated[
     bool,
     typer.Option("--fail-fast", help="Stop at the first failure."),
 ]
+FromFileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from-file",
+        metavar="LIST|-",
+        help="A list of pictures: one path a line, or .csv / .jsonl with image and, if you like, "
+        "instruction or caption, seed, output.",
+    ),
+]
 SizeOption = Annotated[
     Size,
     typer.Option("--size", help="Size of the result: the source's, or the model's bare square."),

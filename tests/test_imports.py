@@ -24,7 +24,7 @@ LINES = [
     {"engine"},
     {"decoding", "sampling", "conditioning"},
     {"models", "images", "text", "modes", "synthesis", "geometry", "restoration", "tensorfiles"},
-    {"errors", "config"},
+    {"errors", "config", "embedded"},
 ]
 # Importer and imported of the same line.
 WITHIN = {
@@ -41,6 +41,8 @@ WITHIN = {
     ("text", "tensorfiles"),
     # Synthetic pairs include those from a condition map to its photograph.
     ("synthesis", "modes"),
+    # The small depth network is run by models/depth.py.
+    ("modes", "models"),
 }
 LINE = {name: number for number, names in enumerate(LINES) for name in names}
 

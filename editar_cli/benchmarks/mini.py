@@ -22,12 +22,11 @@ blur. For the 15 others, colour effects, the second part is far the smaller: 6 a
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from editar_cli.batch import PictureEditor
 from editar_cli.engine import image_seed
 from editar_cli.errors import EditarError, UsageError
 from editar_cli.images import Source
@@ -63,6 +62,22 @@ SHARE_BAR = 0.8
 
 EDGE_SIDE = 256
 """Long side in pixels at which edges are compared."""
+
+
+class PictureEditor(Protocol):
+    """What the benchmark needs of an editor."""
+
+    def picture_seed(self, key: str) -> int:
+        """The seed of the picture with this key."""
+
+    def edit_sources(
+        self,
+        sources: Sequence[Source],
+        instructions: Sequence[str],
+        seeds: Sequence[int],
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> list[Photo]:
+        """One (H, W, 3) uint8 result for each source; MemoryError where memory runs out."""
 
 
 @dataclass(frozen=True)

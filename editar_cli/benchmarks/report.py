@@ -1,4 +1,4 @@
-"""What `bench mini` leaves in its folder.
+"""What `bench mini` and `bench translate` leave in their folders.
 
 ::
 
@@ -6,6 +6,9 @@
     rows.csv       the rows, one per photograph and family
     table.md       the families as a Markdown table, for a model card
     sheet.png      families as rows: for some photographs source, truth and output
+
+`bench translate` leaves results.json, table.md and for each mode sheet-MODE.png: for some
+photographs what the model would see of it, the map it was given, and its output.
 """
 
 import csv
@@ -30,6 +33,8 @@ from editar_cli.benchmarks.mini import (
     MiniResult,
     Row,
 )
+from editar_cli.benchmarks.translation import HEADERS as TRANSLATION_HEADERS
+from editar_cli.benchmarks.translation import ModeResult, figures
 from editar_cli.checkpoints.native import sha256_of
 from editar_cli.synthesis import Photo
 
@@ -168,6 +173,38 @@ def write_report(folder: Path, result: MiniResult, facts: Mapping[str, object]) 
     }
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
+
+
+def write_translation_report(
+    folder: Path, results: Sequence[ModeResult], facts: Mapping[str, object]
+) -> None:
+    """Write what `bench translate` leaves; results.json comes last.
+
+    Args:
+        folder: exists.
+        results: one for each mode.
+        facts: go into results.json before the figures.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    table = [
+        "| " + " | ".join(TRANSLATION_HEADERS) + " |",
+        "|---|---" + "|--:" * (len(TRANSLATION_HEADERS) - 2) + "|",
+        *("| " + " | ".join(row) + " |" for row in figures(results)),
+    ]
+    (folder / "table.md").write_text("\n".join(table) + "\n", encoding="utf-8")
+    modes = []
+    for result in results:
+        record = {name: value for name, value in vars(result).items() if name != "sheet"}
+        modes.append({**record, "rows": [asdict(row) for row in result.rows]})
+        tiles = [np.concatenate(pictures, axis=1) for pictures in result.sheet]
+        rows = [np.concatenate(tiles[i : i + 2], axis=1) for i in range(0, len(tiles) - 1, 2)]
+        Image.fromarray(np.concatenate(rows or tiles)).save(folder / f"sheet-{result.mode}.png")
+    text = {"benchmark": "translate", **facts, "versions": versions(), "modes": modes}
+    (folder / RESULTS).write_text(
+        json.dumps(text, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 def contact_sheet(rows: Mapping[str, Sequence[tuple[Photo, Photo, Photo]]]) -> Image.Image:

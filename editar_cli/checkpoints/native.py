@@ -23,9 +23,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 
-from editar_cli.checkpoints.registry import CONFIG
 from editar_cli.checkpoints.registry import resolve_model as resolve_model
 from editar_cli.config import SamplingConfig
+from editar_cli.embedded import CONFIG
 from editar_cli.errors import CheckpointError, UsageError
 from editar_cli.geometry import Fit
 from editar_cli.models.gpt import EditARTransformer, GPTConfig
@@ -75,6 +75,14 @@ class TextConfig:
             raise ValueError(f"text.text_tokens {self.text_tokens}: must be at least 2")
 
 
+PUBLISHED_EXTRACTORS = {
+    "canny": ["kornia"],
+    "depth": ["dpt"],
+    "segmentation": ["maskformer"],
+}
+"""What the published checkpoints' maps are made with, as close as is to be had."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BundleConfig:
     """What config.json says.
@@ -87,6 +95,8 @@ class BundleConfig:
         image_size: side of the square the model sees, grid times downsampling.
         fit: how a picture becomes that square, see :class:`editar_cli.geometry.Fit`.
         sampling: the model's own sampling defaults.
+        extractors: for each mode of ``translate`` that it was trained on, the names of the map
+            extractors that suit it, the best first; the last one is what it was trained with.
         training: free facts for people: data, compute, sources.
 
     Raises:
@@ -100,9 +110,13 @@ class BundleConfig:
     image_size: int
     fit: str = "stretch"
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    extractors: Mapping[str, Any] = field(default_factory=lambda: dict(PUBLISHED_EXTRACTORS))
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for mode, names in self.extractors.items():
+            if not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
+                raise ValueError(f"extractors.{mode} {names}: must be a list of extractor names")
         if self.fit not in tuple(Fit):
             raise ValueError(f"fit {self.fit}: must be one of {', '.join(Fit)}")
         side = self.transformer.grid * self.tokenizer.downsampling

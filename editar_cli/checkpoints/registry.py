@@ -5,11 +5,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from editar_cli.embedded import CONFIG, EMBEDDED, embedded_folder
 from editar_cli.errors import CheckpointError, UsageError
 from editar_cli.text import T5_HUB_ID
-
-EMBEDDED = "mini"
-CONFIG = "config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,15 +131,6 @@ def home() -> Path:
 def bundle_folder(name: str) -> Path:
     """Where a pulled model's bundle lies, whether it is there or not."""
     return home() / "models" / name
-
-
-def embedded_folder() -> Path | None:
-    """The embedded model: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "_weights" / EMBEDDED, package.parent / "weights" / EMBEDDED):
-        if (folder / CONFIG).is_file():
-            return folder
-    return None
 
 
 def readable_size(size: int) -> str:

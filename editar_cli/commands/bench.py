@@ -3,17 +3,20 @@
 import json
 import sys
 import time
+from dataclasses import asdict
 from enum import StrEnum
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from editar_cli import options
 from editar_cli.config import SamplingConfig
 from editar_cli.console import Messages, ProgressCallback
-from editar_cli.errors import EditarError, ImageError, UsageError
+from editar_cli.errors import ImageError, UsageError
+
+if TYPE_CHECKING:
+    from editar_cli.synthesis import Photo
 
 bench_app = typer.Typer(
     help="Judge a model by figures.", no_args_is_help=True, rich_markup_mode=None
@@ -27,6 +30,30 @@ class Wording(StrEnum):
     TRAINING = "training"
 
 
+DataOption = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder of photographs kept out.")
+]
+PhotosOption = Annotated[
+    int, typer.Option("--photos", metavar="N", min=1, help="At most so many, evenly spaced.")
+]
+KeepOutOption = Annotated[
+    int | None,
+    typer.Option(
+        "--keep-out-every",
+        metavar="N",
+        min=2,
+        help="The folder is the training one: take what training with this number left out.",
+    ),
+]
+SideOption = Annotated[
+    int,
+    typer.Option("--side", metavar="PX", min=32, help="Photographs are reduced to this long side."),
+]
+ReplaceOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace results that are already there.")
+]
+
+
 @bench_app.callback()
 def _group() -> None:
     """Judge a model by figures."""
@@ -34,27 +61,15 @@ def _group() -> None:
 
 @bench_app.command("mini")
 def mini(
-    data: Annotated[
-        Path, typer.Option("--data", metavar="DIR", help="Folder of photographs kept out.")
-    ],
+    data: DataOption,
     output: Annotated[
         Path,
         typer.Option(
             "--output", "-o", metavar="DIR", help="results.json, rows.csv, table.md and sheet.png."
         ),
     ],
-    photos: Annotated[
-        int, typer.Option("--photos", metavar="N", min=1, help="At most so many, evenly spaced.")
-    ] = 40,
-    keep_out_every: Annotated[
-        int | None,
-        typer.Option(
-            "--keep-out-every",
-            metavar="N",
-            min=2,
-            help="The folder is the training one: take what training with this number left out.",
-        ),
-    ] = None,
+    photos: PhotosOption = 40,
+    keep_out_every: KeepOutOption = None,
     families: Annotated[
         str | None,
         typer.Option("--families", metavar="NAME,...", help="Kinds of edit. Default: all."),
@@ -72,15 +87,8 @@ def mini(
             help="Truths made where an edit is random; the nearest counts.",
         ),
     ] = 4,
-    side: Annotated[
-        int,
-        typer.Option(
-            "--side", metavar="PX", min=32, help="Photographs are reduced to this long side."
-        ),
-    ] = 512,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are already there.")
-    ] = False,
+    side: SideOption = 512,
+    overwrite: ReplaceOption = False,
     seed: options.SeedOption = 0,
     guidance: options.GuidanceOption = None,
     temperature: options.TemperatureOption = None,
@@ -112,12 +120,10 @@ def mini(
     sampling: dict[str, Any] = {flag: value for flag, value in given.items() if value is not None}
     # Wrong values are told at once, not after the model has loaded.
     SamplingConfig(**sampling)
-    _need_opencv()
 
-    from editar_cli.benchmarks.mini import MiniSettings, run_mini, spaced
+    from editar_cli.benchmarks.mini import MiniSettings, run_mini
     from editar_cli.benchmarks.report import (
         HEADERS,
-        RESULTS,
         bundle_sums,
         identity_lines,
         summary,
@@ -125,29 +131,11 @@ def mini(
         write_report,
     )
     from editar_cli.editor import Editor, EditSession
-    from editar_cli.training.photos import list_photos, load_photo, split
 
     chosen: dict[str, Any] = {} if families is None else {"families": tuple(families.split(","))}
     settings = MiniSettings(wording=wording.value, seed=seed, truth_draws=truth_draws, **chosen)
-    paths = list_photos(data)
-    if keep_out_every is not None:
-        paths = split(paths, keep_out_every)[1]
-        if not paths:
-            raise UsageError(f"{data}: too few pictures for --keep-out-every {keep_out_every}")
-    if (output / RESULTS).exists() and not overwrite:
-        raise UsageError(f"{output / RESULTS}: is already there; --overwrite replaces it")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"-o {output}: cannot be made: {error.strerror}") from error
-    by_name = {path.name: path for path in paths}
-    pictures = {}
-    for name in spaced(list(by_name), photos):
-        try:
-            pictures[name] = load_photo(by_name[name], side)
-        except OSError as error:
-            raise ImageError(f"{by_name[name]}: cannot be read; leave it out ({error})") from error
-
+    pictures = _photographs(data, keep_out_every, photos, side)
+    _make_room(output, overwrite)
     editor = Editor.load(model, device=device, dtype=dtype.value)
     session = EditSession(
         editor,
@@ -198,12 +186,163 @@ def mini(
     print(json.dumps({**facts_first, **summary(result), **where}, ensure_ascii=False))
 
 
-def _need_opencv() -> None:
-    if find_spec("cv2") is None:
-        raise EditarError(
-            "bench mini makes its pictures with OpenCV, which is not installed. "
-            'Install it with: pip install "editar[train]"'
-        )
+@bench_app.command("translate")
+def translate(
+    data: DataOption,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="results.json, table.md and sheet-MODE.png."
+        ),
+    ],
+    modes: Annotated[
+        str, typer.Option("--modes", metavar="NAME,...", help="Kinds of map.")
+    ] = "canny,depth,segmentation",
+    extractor: Annotated[
+        str | None,
+        typer.Option("--extractor", metavar="NAME", help="How maps are found, for a single mode."),
+    ] = None,
+    captions: Annotated[
+        bool,
+        typer.Option("--captions/--no-captions", help="Use in.txt beside in.jpg as its caption."),
+    ] = False,
+    photos: PhotosOption = 40,
+    keep_out_every: KeepOutOption = None,
+    side: SideOption = 512,
+    overwrite: ReplaceOption = False,
+    seed: options.SeedOption = 0,
+    guidance: options.GuidanceOption = None,
+    temperature: options.TemperatureOption = None,
+    top_k: options.TopKOption = None,
+    top_p: options.TopPOption = None,
+    guidance_interval: options.GuidanceIntervalOption = None,
+    fit: options.FitOption = None,
+    model: options.ModelOption = "mini",
+    device: options.DeviceOption = "auto",
+    dtype: options.DTypeOption = options.DType.AUTO,
+    batch_size: options.BatchSizeOption = "auto",
+    quiet: options.QuietOption = False,
+) -> None:
+    """Translate kept-out photographs and measure how well the outputs' maps agree with theirs.
+
+    The last line on standard output is the summary as JSON.
+    """
+    start = time.perf_counter()
+    messages = Messages(quiet=quiet)
+    at_once = options.parse_batch_size(batch_size)
+    given = {
+        "guidance": guidance,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "guidance_interval": guidance_interval,
+    }
+    sampling: dict[str, Any] = {flag: value for flag, value in given.items() if value is not None}
+    # Wrong values are told at once, not after the model has loaded.
+    SamplingConfig(**sampling)
+    from editar_cli.modes._settings import MapSettings
+
+    names = modes.split(",")
+    if extractor is not None and len(names) > 1:
+        raise UsageError(f"--extractor {extractor}: give one mode with it: --modes {names[0]}")
+    settings = [MapSettings(mode=name, extractor=extractor) for name in names]
+
+    from editar_cli.benchmarks.report import bundle_sums, write_translation_report
+    from editar_cli.benchmarks.translation import HEADERS, figures, run_mode
+    from editar_cli.editor import Editor
+
+    pictures = _photographs(data, keep_out_every, photos, side)
+    if len(pictures) < 2:
+        raise UsageError(f"{data}: at least two photographs are needed to compare with others")
+    _make_room(output, overwrite)
+    texts = {}
+    for name in pictures if captions else ():
+        file = (data / name).with_suffix(".txt")
+        if file.is_file():
+            texts[name] = " ".join(file.read_text(encoding="utf-8").split())
+    editor = Editor.load(model, device=device, dtype=dtype.value)
+    chosen = editor.options(**sampling, fit=None if fit is None else fit.value)
+    results = []
+    for setting in settings:
+        with messages.progress(len(pictures)) as show:
+            result = run_mode(
+                pictures,
+                editor,
+                chosen,
+                setting,
+                captions=texts,
+                seed=seed,
+                batch_size=at_once or editor.batch_size,
+                on_progress=show if sys.stderr.isatty() else _tenths(messages, len(pictures)),
+            )
+        results.append(result)
+    seconds = round(time.perf_counter() - start, 1)
+    facts = {
+        "model": editor.config.name,
+        "bundle": bundle_sums(editor.bundle.path),
+        "device": str(editor.bundle.device),
+        "seconds": seconds,
+        "settings": {
+            "data": str(data),
+            "keep_out_every": keep_out_every,
+            "photos": len(pictures),
+            "side": side,
+            "captions": captions,
+            "seed": seed,
+            "fit": chosen.fit.value,
+            **asdict(chosen.sampling),
+        },
+    }
+    try:
+        write_translation_report(output, results, facts)
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written: {error.strerror or error}") from error
+    messages.table(HEADERS, figures(results))
+    summary = {
+        result.mode: {
+            "extractor": result.extractor,
+            "output": result.output,
+            "shuffled": result.shuffled,
+            "tokenizer": result.tokenizer,
+        }
+        for result in results
+    }
+    first = {"benchmark": "translate", "model": editor.config.name, "photos": len(pictures)}
+    print(json.dumps({**first, **summary, "seconds": seconds, "output": str(output)}))
+
+
+def _photographs(
+    data: Path, keep_out_every: int | None, count: int, side: int
+) -> "dict[str, Photo]":
+    """At most ``count`` photographs of a folder, by name, reduced to a long side."""
+    from editar_cli.benchmarks.mini import spaced
+    from editar_cli.training.photos import list_photos, load_photo, split
+
+    paths = list_photos(data)
+    if keep_out_every is not None:
+        paths = split(paths, keep_out_every)[1]
+        if not paths:
+            raise UsageError(f"{data}: too few pictures for --keep-out-every {keep_out_every}")
+    by_name = {path.name: path for path in paths}
+    pictures = {}
+    for name in spaced(list(by_name), count):
+        try:
+            pictures[name] = load_photo(by_name[name], side)
+        except OSError as error:
+            raise ImageError(f"{by_name[name]}: cannot be read; leave it out ({error})") from error
+    return pictures
+
+
+def _make_room(output: Path, overwrite: bool) -> None:
+    """The folder for results, without old ones in it unless they may be replaced."""
+    from editar_cli.benchmarks.report import RESULTS
+
+    if (output / RESULTS).exists() and not overwrite:
+        raise UsageError(f"{output / RESULTS}: is already there; --overwrite replaces it")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"-o {output}: cannot be made: {error.strerror}") from error
 
 
 def _tenths(messages: Messages, total: int) -> ProgressCallback:

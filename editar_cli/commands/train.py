@@ -1,4 +1,4 @@
-"""``editar train``: the tokenizer and the editor stage, each driven by a recipe."""
+"""``editar train``: the tokenizer, depth and editor stages, each driven by a recipe."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from editar_cli import options
 from editar_cli.console import Messages
 
 app = typer.Typer(
-    help="Train a tokenizer or an editor from a recipe.",
+    help="Train a tokenizer, a depth network or an editor from a recipe.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -47,6 +47,19 @@ def tokenizer(
 ) -> None:
     """Train the image tokenizer: pictures to codes and back."""
     _train("tokenizer", data, output, recipe, init, resume, changes, quiet)
+
+
+@app.command("depth")
+def depth(
+    data: DataOption,
+    output: RunOption,
+    recipe: options.RecipeOption = None,
+    resume: ResumeOption = False,
+    changes: SetOption = None,
+    quiet: options.QuietOption = False,
+) -> None:
+    """Train the small depth network: rendered scenes to inverse depth."""
+    _train("depth", data, output, recipe, None, resume, changes, quiet)
 
 
 @app.command("editor")

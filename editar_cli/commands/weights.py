@@ -40,14 +40,8 @@ def list_models(
 ) -> None:
     """Show the known models, their download sizes, and where those on this machine are."""
     from editar_cli.checkpoints.pull import cached_file
-    from editar_cli.checkpoints.registry import (
-        CONFIG,
-        EMBEDDED,
-        KNOWN,
-        bundle_folder,
-        embedded_folder,
-        readable_size,
-    )
+    from editar_cli.checkpoints.registry import KNOWN, bundle_folder, readable_size
+    from editar_cli.embedded import CONFIG, EMBEDDED, embedded_folder
 
     embedded = embedded_folder()
     rows: list[dict[str, object]] = [
@@ -103,14 +97,8 @@ def pull_model(
     EDITAR_HOME or the user's cache folder.
     """
     from editar_cli.checkpoints import pull as hub
-    from editar_cli.checkpoints.registry import (
-        CONFIG,
-        EMBEDDED,
-        bundle_folder,
-        embedded_folder,
-        known_model,
-        readable_size,
-    )
+    from editar_cli.checkpoints.registry import bundle_folder, known_model, readable_size
+    from editar_cli.embedded import CONFIG, EMBEDDED, embedded_folder
 
     messages = Messages(quiet=quiet)
     if name == EMBEDDED and embedded_folder() is not None:

@@ -215,9 +215,30 @@ class Attention(nn.Module):
             k, v = cache.append(layer, k, v)
         causal = mask is None and q.shape[2] > 1
         assert not causal or q.shape[2] == k.shape[2], "a longer prefix needs a mask"
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        if causal and self.training and q.device.type == "cpu":
+            y = causal_attention(q, k, v)
+        else:
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
         out: Tensor = self.dropout(self.out(y.transpose(1, 2).flatten(2)))
         return out
+
+
+def causal_attention(q: Tensor, k: Tensor, v: Tensor, parts: int = 3) -> Tensor:
+    """(B, heads, N, d) queries, keys, values -> (B, heads, N, d), plain causal attention.
+
+    For training on a CPU, where the fused kernel takes half of a step: written out over three
+    groups of queries, each against the keys up to its own end, forward and backward together are
+    three times as fast at N = 535 in bfloat16.
+    """
+    length, scale = q.shape[2], q.shape[3] ** -0.5
+    step = -(-length // parts)
+    outputs = []
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        scores = (q[:, :, start:stop] * scale) @ k[:, :, :stop].transpose(-1, -2)
+        hidden = torch.full((stop - start, stop), -torch.inf, dtype=scores.dtype).triu(start + 1)
+        outputs.append((scores + hidden).softmax(-1).to(v.dtype) @ v[:, :, :stop])
+    return torch.cat(outputs, dim=2)
 
 
 class FeedForward(nn.Module):

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -240,6 +241,13 @@ class EditorStage:
             tokenizer_dtype=torch.float16,
         )
 
+    def state(self) -> dict[str, Any]:
+        """Nothing beside the network: every draw is a function of the step."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """There is nothing to take up."""
+
     def _sheet(self, path: Path) -> None:
         """Columns of kept-out pairs, through the tokenizer: source, truth, what was written."""
         seen: dict[str, int] = {}
@@ -300,14 +308,18 @@ def load_start(folder: Path, recipe: EditorRecipe) -> Start:
     if (folder / "config.json").exists():
         bundle = load_bundle(folder)
         inside = folder / bundle.config.text.path
+        tokenizer = bundle.tokenizer
+        if recipe.tokenizer:
+            tokenizer = _load_tokenizer(Path(recipe.tokenizer), bundle.config.tokenizer)
         return Start(
             config=replace(
                 bundle.config,
                 sampling=replace(bundle.config.sampling, **recipe.sampling),
+                extractors={**bundle.config.extractors, **recipe.extractors},
                 training={**bundle.config.training, **recipe.facts},
             ),
             transformer=bundle.transformer,
-            tokenizer=bundle.tokenizer,
+            tokenizer=tokenizer,
             text_encoder=bundle.text_encoder,
             text_folder=inside if inside.is_dir() else None,
         )
@@ -318,11 +330,8 @@ def load_start(folder: Path, recipe: EditorRecipe) -> Start:
             f"{folder}: neither a bundle nor a tokenizer with a text encoder: "
             f"{missing[0]} is missing"
         )
-    shape = VQConfig(**json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")))
-    tokenizer = VQTokenizer(shape)
-    tokenizer.load_state_dict(load_file(folder / "tokenizer.safetensors"))
-    # As it will be stored: the pairs must be tokenized by the weights that are shipped.
-    tokenizer.half().float()
+    tokenizer = _load_tokenizer(folder)
+    shape = tokenizer.config
     encoder = MiniLMEncoder(folder / "text", text_tokens=recipe.text_tokens)
     try:
         config = GPTConfig(
@@ -346,6 +355,7 @@ def load_start(folder: Path, recipe: EditorRecipe) -> Start:
             image_size=recipe.image_size,
             fit="stretch",
             sampling=SamplingConfig(**recipe.sampling),
+            extractors=recipe.extractors,
             training=recipe.facts,
         ),
         transformer=transformer,
@@ -353,3 +363,21 @@ def load_start(folder: Path, recipe: EditorRecipe) -> Start:
         text_encoder=encoder,
         text_folder=folder / "text",
     )
+
+
+def _load_tokenizer(folder: Path, wanted: VQConfig | None = None) -> VQTokenizer:
+    """The result of a tokenizer stage.
+
+    Raises:
+        TrainingError: it is missing, damaged or of another shape than ``wanted``.
+    """
+    try:
+        shape = VQConfig(**json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")))
+        tokenizer = VQTokenizer(shape)
+        tokenizer.load_state_dict(load_file(folder / "tokenizer.safetensors"))
+    except (OSError, TypeError, ValueError, RuntimeError) as error:
+        raise TrainingError(f"{folder}: no tokenizer can be read from it: {error}") from error
+    if wanted is not None and shape != wanted:
+        raise TrainingError(f"{folder}: its tokenizer has another shape than the start's: {shape}")
+    # As it will be stored: the pairs must be tokenized by the weights that are shipped.
+    return tokenizer.half().float()

@@ -44,6 +44,12 @@ class Stage(Protocol):
     def save(self, folder: Path) -> None:
         """Write the result of the stage as it now stands."""
 
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs beside the module: tensors and plain values."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what ``state`` gave."""
+
 
 def fit(
     stage: Stage,
@@ -76,7 +82,7 @@ def fit(
     )
     step = 0
     if checkpoint.exists():
-        step = _restore(checkpoint, stage.module, optimizer)
+        step = _restore(checkpoint, stage, optimizer)
 
     stop = _Interrupt()
     batches = stage.batches(step)
@@ -118,10 +124,10 @@ def fit(
                 report(step, schedule.steps, figures)
                 started = time.monotonic()
             if time.monotonic() - saved > 60 * run.checkpoint_minutes:
-                _save(checkpoint, stage.module, optimizer, step)
+                _save(checkpoint, stage, optimizer, step)
                 stage.save(output)
                 saved = time.monotonic()
-    _save(checkpoint, stage.module, optimizer, step)
+    _save(checkpoint, stage, optimizer, step)
     stage.save(output)
     if stop.asked:
         raise TrainingError(f"stopped at step {step}; the same command with --resume goes on")
@@ -137,17 +143,23 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     ]
 
 
-def _save(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _save(path: Path, stage: Stage, optimizer: torch.optim.Optimizer, step: int) -> None:
     temporary = path.with_suffix(".partial")
-    state = {"step": step, "module": module.state_dict(), "optimizer": optimizer.state_dict()}
+    state = {
+        "step": step,
+        "module": stage.module.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "stage": stage.state(),
+    }
     torch.save(state, temporary)
     os.replace(temporary, path)
 
 
-def _restore(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def _restore(path: Path, stage: Stage, optimizer: torch.optim.Optimizer) -> int:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        module.load_state_dict(state["module"])
+        stage.module.load_state_dict(state["module"])
+        stage.load_state(state["stage"])
         optimizer.load_state_dict(state["optimizer"])
     except (RuntimeError, KeyError, ValueError, EOFError) as error:
         raise TrainingError(f"{path}: does not fit this recipe or is damaged: {error}") from error

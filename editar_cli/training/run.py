@@ -7,7 +7,7 @@ import torch
 
 from editar_cli.errors import DeviceError, UsageError
 from editar_cli.training.loop import fit
-from editar_cli.training.recipe import EditorRecipe, TokenizerRecipe, load_recipe
+from editar_cli.training.recipe import DepthRecipe, EditorRecipe, TokenizerRecipe, load_recipe
 
 Report = Callable[[int, int, dict[str, float]], None]
 
@@ -26,7 +26,7 @@ def train(
     """Run one stage and leave its result in ``output``.
 
     Args:
-        stage: "tokenizer" or "editor".
+        stage: "tokenizer", "depth" or "editor".
         recipe: TOML file; ``None`` takes the defaults.
         data: folder with ``photos/`` and, where there are any, ``scenes/``.
         output: folder for log, sheets, checkpoint and result.
@@ -52,6 +52,20 @@ def train(
             resume=resume,
             report=report,
         )
+    elif stage == "depth":
+        from editar_cli.training.depth import DepthStage
+
+        if init is not None:
+            raise UsageError("train depth --init: the depth network starts from nothing")
+        third = load_recipe(DepthRecipe, recipe, overrides)
+        device = choose_device(third.run.device)
+        fit(
+            DepthStage(third, data, device=device),
+            output,
+            device=device,
+            resume=resume,
+            report=report,
+        )
     elif stage == "editor":
         from editar_cli.training.editor import EditorStage
 
@@ -65,7 +79,7 @@ def train(
             report=report,
         )
     else:
-        raise UsageError(f"train {stage}: must be tokenizer or editor")
+        raise UsageError(f"train {stage}: must be tokenizer, depth or editor")
 
 
 def choose_device(name: str) -> torch.device:

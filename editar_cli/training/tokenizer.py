@@ -9,6 +9,7 @@ arXiv 2110.04627).
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from editar_cli.training import linear_start
 from editar_cli.training.crops import CropDataset, turn_colours
 from editar_cli.training.loop import leave_signals
 from editar_cli.training.losses import pixel_loss
+from editar_cli.training.perceptual import PatchDiscriminator, PerceptualLoss, discriminator_loss
 from editar_cli.training.photos import load_photo, split_photos
 from editar_cli.training.recipe import TokenizerRecipe
 from editar_cli.training.sheets import save_sheet
@@ -53,10 +55,23 @@ class TokenizerStage:
             self.config = VQConfig(**recipe.model)
         except (TypeError, ValueError) as error:
             raise TrainingError(f"recipe [model]: {error}") from error
-        self.module: nn.Module = VQTokenizer(self.config)
+        # Channels last: 1.4 times as fast on a CPU.
+        self.module: nn.Module = VQTokenizer(self.config).to(memory_format=torch.channels_last)
         self.warm = init is not None
         if init is not None:
             self._load(init)
+        # Channels last, as the network's own pictures are.
+        self.perceptual: PerceptualLoss | None = None
+        if recipe.perceptual_weight:
+            self.perceptual = PerceptualLoss(recipe.perceptual).to(device)
+            self.perceptual.to(memory_format=torch.channels_last)
+        self.discriminator: PatchDiscriminator | None = None
+        if recipe.adversarial_weight:
+            self.discriminator = PatchDiscriminator().to(device)
+            self.discriminator.to(memory_format=torch.channels_last)
+            self.judge_optimizer = torch.optim.AdamW(
+                self.discriminator.parameters(), lr=recipe.schedule.learning_rate, betas=(0.5, 0.9)
+            )
 
     @property
     def tokenizer(self) -> VQTokenizer:
@@ -77,7 +92,8 @@ class TokenizerStage:
             worker_init_fn=leave_signals,
         )
         for batch in loader:
-            yield batch.to(self.device).float() / 127.5 - 1
+            pixels = batch.to(self.device).float() / 127.5 - 1
+            yield pixels.contiguous(memory_format=torch.channels_last)
 
     def _crops(self, *, seed: int, length: int) -> CropDataset:
         return CropDataset(self.recipe, self.train_photos, self.depth_maps, seed, length)
@@ -124,7 +140,46 @@ class TokenizerStage:
             colour=self.recipe.colour_weight,
         )
         figures["pixels"] = pixels.item()
-        return pixels + self.recipe.codebook_weight * penalty, figures
+        loss = pixels + self.recipe.codebook_weight * penalty
+        if self.perceptual is not None:
+            seen = self.perceptual(output, batch)
+            figures["perceptual"] = seen.item()
+            loss = loss + self.recipe.perceptual_weight * seen
+        if self.discriminator is not None:
+            figures["judge"] = self._train_discriminator(batch, output.detach(), step)
+            if step >= self.recipe.adversarial_start:
+                self.discriminator.requires_grad_(False)
+                fooled = -self.discriminator(output).mean()
+                self.discriminator.requires_grad_(True)
+                loss = loss + self.recipe.adversarial_weight * fooled
+        return loss, figures
+
+    def _train_discriminator(self, batch: Tensor, output: Tensor, step: int) -> float:
+        """One step of the discriminator on a batch and what was made of it; its loss."""
+        assert self.discriminator is not None
+        for group in self.judge_optimizer.param_groups:
+            group["lr"] = self.recipe.schedule.rate(step)
+        both = self.discriminator(torch.cat([batch, output]))
+        loss = discriminator_loss(*both.chunk(2))
+        self.judge_optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.judge_optimizer.step()
+        return loss.item()
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs beside the network: the discriminator and its optimiser."""
+        if self.discriminator is None:
+            return {}
+        return {
+            "discriminator": self.discriminator.state_dict(),
+            "optimizer": self.judge_optimizer.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what ``state`` gave."""
+        if self.discriminator is not None:
+            self.discriminator.load_state_dict(state["discriminator"])
+            self.judge_optimizer.load_state_dict(state["optimizer"])
 
     @torch.no_grad()
     def validate(self, folder: Path, step: int) -> dict[str, float]:

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from editar_cli.checkpoints import registry
+from editar_cli import embedded
 from editar_cli.checkpoints.registry import (
     KNOWN,
     bundle_folder,
-    embedded_folder,
     home,
     known_model,
     readable_size,
     resolve_model,
 )
+from editar_cli.embedded import embedded_folder
 from editar_cli.errors import CheckpointError, UsageError
 
 
@@ -83,8 +83,8 @@ def test_home_is_given_or_the_cache_of_this_user(
 def test_the_embedded_model_is_in_the_package_or_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = tmp_path / "site" / "editar_cli" / "checkpoints" / "registry.py"
-    monkeypatch.setattr(registry, "__file__", str(module))
+    module = tmp_path / "site" / "editar_cli" / "embedded.py"
+    monkeypatch.setattr(embedded, "__file__", str(module))
     assert embedded_folder() is None
     with pytest.raises(CheckpointError, match="not in this installation"):
         resolve_model("mini")

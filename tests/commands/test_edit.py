@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from editar_cli.checkpoints.registry import embedded_folder
 from editar_cli.commands.edit import _how_to_go_on
+from editar_cli.embedded import embedded_folder
 from tests.conftest import subprocess_settings
 
 

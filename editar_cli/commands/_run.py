@@ -1,0 +1,153 @@
+"""What ``edit`` and ``translate`` share once the plan stands: the run and what is said of it."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+from editar_cli import options
+from editar_cli.console import Messages
+from editar_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from editar_cli.batch import Maker, Outcome, Plan
+
+
+def ready_to_run(plan: "Plan", messages: Messages, *, json_lines: bool, dry_run: bool) -> bool:
+    """Say what is planned; False where nothing is left to do.
+
+    Raises:
+        UsageError: two things would share standard output, or a picture would go to a terminal.
+    """
+    to_stdout = any(job.output is None for job in plan.jobs)
+    if to_stdout and json_lines:
+        raise UsageError("--json and a picture cannot share standard output; give -o FILE")
+    if dry_run:
+        _print_plan(plan, json_lines=json_lines)
+        return False
+    if to_stdout and sys.stdout.isatty():
+        raise UsageError("the picture would be written to the terminal; give -o FILE or a pipe")
+    for folder in plan.folders:
+        messages.info(f"results go to {folder}/")
+    if plan.captioned:
+        messages.info(f"captions: {plan.captioned} from text files beside their pictures")
+    if plan.skipped:
+        messages.info(_skipped(plan))
+    if json_lines:
+        for job in plan.skipped:
+            print(job.to_json("skipped"), flush=True)
+    return bool(plan.jobs)
+
+
+def run(
+    plan: "Plan",
+    open_session: Callable[[], tuple["Maker", int]],
+    messages: Messages,
+    *,
+    verbs: tuple[str, str],
+    format: str,
+    json_lines: bool,
+    fail_fast: bool,
+    in_place: bool = False,
+    rule_given: bool = False,
+) -> None:
+    """Do what is planned and tell what becomes of each picture.
+
+    Args:
+        plan: with at least one job.
+        open_session: loads what is needed; gives the maker and how many pictures at once.
+        messages: where people are told.
+        verbs: such as ("editing", "edited").
+        format: of results for standard output.
+        json_lines: one line of JSON for each picture.
+        fail_fast: stop at the first failure.
+        in_place: inputs are replaced.
+        rule_given: the command had ``--on-exists``.
+
+    Raises:
+        typer.Exit: with 1, where pictures failed.
+    """
+    from editar_cli import batch
+
+    failures = 0
+    try:
+        maker, at_once = open_session()
+        with messages.progress(len(plan.jobs)) as show:
+            for outcome in batch.run_jobs(
+                plan.jobs,
+                maker,
+                batch_size=at_once,
+                format=format,
+                doing=verbs[0],
+                on_progress=show,
+                on_smaller_batch=lambda n: messages.warning(
+                    f"memory ran out: going on with {n} pictures at once"
+                ),
+            ):
+                failures += outcome.error is not None
+                _tell(outcome, messages, json_lines=json_lines)
+                if fail_fast and failures:
+                    break
+    except KeyboardInterrupt:
+        messages.info(how_to_go_on(in_place=in_place, rule_given=rule_given))
+        raise
+    if failures:
+        messages.error(f"{failures} of {len(plan.jobs)} pictures failed")
+        raise typer.Exit(1)
+    if len(plan.jobs) > 1:
+        messages.info(f"{len(plan.jobs)} pictures {verbs[1]}")
+
+
+def on_exists_rule(overwrite: bool, given: options.OnExists | None) -> options.OnExists:
+    """What ``--overwrite`` and ``--on-exists`` say together.
+
+    Raises:
+        UsageError: two different things.
+    """
+    if not overwrite:
+        return given or options.OnExists.SKIP
+    if given not in (None, options.OnExists.OVERWRITE):
+        raise UsageError(f"--overwrite and --on-exists {given}: give one of them")
+    return options.OnExists.OVERWRITE
+
+
+def _skipped(plan: "Plan") -> str:
+    first = plan.skipped[0].output_name
+    count = len(plan.skipped)
+    which = first if count == 1 else f"{count} outputs ({first}, ...)"
+    return f"skipped: {which} already there; --overwrite replaces, -o names another place"
+
+
+def _print_plan(plan: "Plan", *, json_lines: bool) -> None:
+    for job in plan.jobs:
+        print(job.to_json("planned") if json_lines else f"{job.source_name} -> {job.output_name}")
+    for job in plan.skipped:
+        text = f"{job.source_name} -> {job.output_name} (already there, skipped)"
+        print(job.to_json("skipped") if json_lines else text)
+
+
+def _tell(outcome: "Outcome", messages: Messages, *, json_lines: bool) -> None:
+    # Flushed line by line: the reader of a pipe works on while we do.
+    if json_lines:
+        print(outcome.to_json(), flush=True)
+    elif outcome.error is None and outcome.job.output is not None:
+        print(outcome.job.output_name, flush=True)
+    if outcome.error is not None:
+        messages.error(outcome.error)
+    else:
+        messages.detail(f"{outcome.job.source_name}: {outcome.seconds:.1f} s, seed {outcome.seed}")
+    for note in outcome.notes:
+        messages.info(f"{outcome.job.source_name}: {note}")
+
+
+def how_to_go_on(*, in_place: bool, rule_given: bool) -> str:
+    """After Ctrl-C: the command that does the rest."""
+    if in_place:
+        return "stopped; what is finished is kept, and the same command would edit it once more"
+    # The same command, with finished outputs skipped even if it said to replace them.
+    words = ["editar", *(word for word in sys.argv[1:] if word != "--overwrite")]
+    if rule_given:
+        words += ["--on-exists", "skip"]
+    return f"stopped; what is finished is kept. To go on: {shlex.join(words)}"
