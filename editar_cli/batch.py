@@ -227,6 +227,8 @@ def split_caption(
     if caption is None and inputs:
         last = inputs[-1]
         path = last == STREAM or os.path.lexists(last) or not _GLOB_SIGNS.isdisjoint(last)
+        # A picture or folder that is not there is a slip, not a caption.
+        path = path or last.endswith(("/", os.sep)) or Path(last).suffix.lower() in images.FORMATS
         if not path and (other_inputs or len(inputs) > 1):
             caption = inputs.pop()
     return inputs, caption
@@ -284,6 +286,8 @@ def plan_jobs(
         if text is None and caption_files:
             text = _caption_beside(item.path)
             plan.captioned += text is not None
+        if text is not None and not text.strip() and asked == "instruction":
+            raise UsageError(f"{item.path}: its instruction is empty")
         if text is None and asked == "instruction":
             raise UsageError(
                 f"{item.path}: has no instruction; give --instruction, or a column of that name"
@@ -331,7 +335,8 @@ def _beside(item: _Found, output: Path | None, placement: Placement) -> dict[str
             raise UsageError("--save-map: a picture from standard input has no name for its map")
         beside["map"] = placement.maps / Path(item.key).with_suffix(".png")
     if placement.preview:
-        assert output is not None
+        if output is None:
+            raise UsageError("--preview: a picture for standard output has no name for a preview")
         beside["preview"] = output.with_name(f"{output.stem}.preview{output.suffix}")
     return beside
 
@@ -385,12 +390,12 @@ def _find(
                 raise UsageError(f"{text}: matches no file")
         for match in matches:
             path = Path(match)
-            if path.is_dir():
+            if os.path.isdir(path):
                 items = list(_walk(path, recursive, leave_out, own_tags))
                 if not items and not _is_glob(text):
                     hint = "" if recursive else "; -r goes into its folders"
                     raise UsageError(f"{match}: holds no pictures{hint}")
-            elif path.exists():
+            elif os.path.exists(path):
                 items = [_Found(path, path.name)]
             else:
                 raise UsageError(

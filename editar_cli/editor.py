@@ -96,11 +96,15 @@ class Editor:
         top_k: int | None = None,
         top_p: float | None = None,
         guidance_interval: int | None = None,
+        image_guidance: float | None = None,
         size: Literal["source", "model"] = "source",
         fit: str | None = None,
         preserve: bool = True,
+        translating: bool = False,
     ) -> EditOptions:
         """Options in which everything left out is the model's own default.
+
+        ``translating`` takes the model's defaults for ``translate``.
 
         Raises:
             UsageError: a value is out of range.
@@ -111,8 +115,10 @@ class Editor:
             "top_k": top_k,
             "top_p": top_p,
             "guidance_interval": guidance_interval,
+            "image_guidance": image_guidance,
         }
-        changes = {name: value for name, value in given.items() if value is not None}
+        changes = dict(self.config.translation) if translating else {}
+        changes.update({name: value for name, value in given.items() if value is not None})
         if size not in ("source", "model"):
             raise UsageError(f"size {size}: must be source or model")
         try:
@@ -137,6 +143,7 @@ class Editor:
         top_k: int | None = None,
         top_p: float | None = None,
         guidance_interval: int | None = None,
+        image_guidance: float | None = None,
         size: Literal["source", "model"] = "source",
         fit: str | None = None,
         preserve: bool = True,
@@ -147,8 +154,8 @@ class Editor:
             image: a path, or a picture open in Pillow.
             instruction: what to do, in plain English.
             seed: another seed, another result.
-            guidance, temperature, top_k, top_p, guidance_interval: sampling; the model's own
-                defaults where left out.
+            guidance, temperature, top_k, top_p, guidance_interval, image_guidance: sampling; the
+                model's own defaults where left out.
             size: ``source``, or ``model`` for the bare square.
             fit: ``stretch``, ``crop`` or ``pad``; the model's own default where left out.
             preserve: keep the source's own detail where the model changed little.
@@ -166,6 +173,7 @@ class Editor:
             top_k=top_k,
             top_p=top_p,
             guidance_interval=guidance_interval,
+            image_guidance=image_guidance,
             size=size,
             fit=fit,
             preserve=preserve,
@@ -204,7 +212,7 @@ class Editor:
             invert: the map is the other way round: black lines on white, or near is dark.
             size: ``source``, or ``model`` for the bare square.
             fit: ``stretch``, ``crop`` or ``pad``; the model's own default where left out.
-            sampling: guidance, temperature, top_k, top_p, guidance_interval.
+            sampling: guidance, image_guidance, temperature, top_k, top_p, guidance_interval.
 
         Returns:
             The new picture, RGB.
@@ -217,7 +225,7 @@ class Editor:
         from editar_cli.modes._settings import MapSettings
         from editar_cli.translator import TranslateSession
 
-        options = self.options(size=size, fit=fit, **sampling)  # type: ignore[arg-type]
+        options = self.options(size=size, fit=fit, translating=True, **sampling)  # type: ignore[arg-type]
         settings = MapSettings(mode=mode, extractor=extractor, input=input, invert=invert)
         if isinstance(image, Image.Image):
             source, key = images.source_from_image(image), "-"

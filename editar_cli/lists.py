@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -66,28 +67,38 @@ def read_list(name: str) -> list[Row]:
 def _records(text: str, suffix: str, where: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """(line number, record) with at least an image."""
     first = text.lstrip().split("\n", 1)[0].strip()
+    columns = [name.strip().strip('"') for name in first.lower().split(",")]
+    # Not splitlines(): it would also part a line at signs that captions and names may hold.
+    lines = text.split("\n")
     if suffix == ".jsonl" or (suffix != ".csv" and first.startswith("{")):
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(lines, 1):
             if line.strip():
                 yield number, _object(line, f"{where}:{number}")
-    elif suffix == ".csv" or "image" in first.lower().split(","):
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        reader.fieldnames = [(field or "").strip().lower() for field in reader.fieldnames or ()]
-        if "image" not in reader.fieldnames:
-            raise UsageError(f"{where}: its first line must name the columns, image among them")
-        for record in reader:
-            if None in record:
-                raise UsageError(
-                    f"{where}:{reader.line_num}: has more fields than there are columns; a text "
-                    "with a comma needs double quotes"
-                )
-            kept = {key: value for key, value in record.items() if value not in (None, "")}
-            if kept:
-                yield reader.line_num, _with_image(kept, f"{where}:{reader.line_num}")
+    elif suffix == ".csv" or "image" in columns:
+        try:
+            yield from _csv_records(text, where)
+        except csv.Error as error:
+            raise UsageError(f"{where}: cannot be read as CSV: {error}") from error
     else:
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(lines, 1):
             if line.strip():
                 yield number, {"image": line.strip()}
+
+
+def _csv_records(text: str, where: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    reader.fieldnames = [(field or "").strip().lower() for field in reader.fieldnames or ()]
+    if "image" not in reader.fieldnames:
+        raise UsageError(f"{where}: its first line must name the columns, image among them")
+    for record in reader:
+        if None in record:
+            raise UsageError(
+                f"{where}:{reader.line_num}: has more fields than there are columns; a text "
+                "with a comma needs double quotes"
+            )
+        kept = {key: value for key, value in record.items() if value not in (None, "")}
+        if kept:
+            yield reader.line_num, _with_image(kept, f"{where}:{reader.line_num}")
 
 
 def _object(line: str, where: str) -> Mapping[str, Any]:
@@ -110,7 +121,8 @@ def _with_image(record: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 
 def _row(record: Mapping[str, Any], where: str, shared: str | None) -> Row:
     image = Path(record["image"].strip())
-    if not image.is_file():
+    # Not Path.is_file(): it raises for a line too long to be a name.
+    if not os.path.isfile(image):
         raise UsageError(f"{where}: {image}: no such file")
     given = [name for name in _TEXT if name in record]
     if len(given) > 1:
@@ -133,7 +145,7 @@ def _row(record: Mapping[str, Any], where: str, shared: str | None) -> Row:
 def _seed(value: object, where: str) -> int | None:
     if value is None:
         return None
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+    if isinstance(value, str) and re.fullmatch(r"\s*-?\d+\s*", value):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value

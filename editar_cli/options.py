@@ -107,6 +107,15 @@ GuidanceIntervalOption = Annotated[
         "--guidance-interval", metavar="N", help="Guide the first code and the N + 1 after it only."
     ),
 ]
+ImageGuidanceOption = Annotated[
+    float | None,
+    typer.Option(
+        "--image-guidance",
+        metavar="SCALE",
+        help="How strongly the given picture or map pulls, by a third branch that sees nothing. "
+        "Default: the model's own, or off.",
+    ),
+]
 TemperatureOption = Annotated[
     float | None,
     typer.Option(

@@ -13,6 +13,20 @@ def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     return unconditional + scale * (conditional - unconditional)
 
 
+def guide_image(
+    conditional: Tensor, unconditional: Tensor, nothing: Tensor, scale: float, image_scale: float
+) -> Tensor:
+    """Two guidance scales on (..., V) logits (InstructPix2Pix, arXiv 2211.09800, equation 3).
+
+    Args:
+        conditional: image and text.
+        unconditional: image alone.
+        nothing: neither.
+        scale, image_scale: of the text and of the image.
+    """
+    return nothing + image_scale * (unconditional - nothing) + scale * (conditional - unconditional)
+
+
 def filter_logits(logits: Tensor, *, temperature: float, top_k: int, top_p: float) -> Tensor:
     """Temperature, then top-k, then top-p on the renormalised rest; dropped codes get -inf.
 

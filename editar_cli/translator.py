@@ -25,7 +25,7 @@ from editar_cli.modes._settings import Choice, MapSettings, choose_extractor
 if TYPE_CHECKING:
     from editar_cli.editor import EditOptions, Editor
 
-_CHANNELS = {"1": 1, "L": 1, "I": 1, "I;16": 1, "F": 1, "LA": 2, "La": 2, "P": 3, "CMYK": 4}
+_CHANNELS = {"P": 3, "PA": 4, "YCbCr": 3}
 _GREY = frozenset({"1", "L", "LA", "La"})
 
 
@@ -77,13 +77,14 @@ class MapSource:
             self._extract = self.choice.extractor.load(self.settings.extracting)
         return self._extract
 
-    def styled_map(self, picture: Picture) -> Picture:
+    def styled_map(self, picture: Picture, name: str = "picture") -> Picture:
         """(H, W, 3) uint8 picture -> its map at the same size, in the colours the model knows.
 
         Raises:
+            ImageError: the map shows nothing that the model knows; names the picture.
             ModelError: the extractor cannot be loaded.
         """
-        return self._in_style(self.extract(picture))
+        return self._in_style(self.extract(picture), name)
 
     def at_source_size(self, source: images.Source) -> Reading:
         """The map of the whole source, no model's square in between.
@@ -93,7 +94,7 @@ class MapSource:
         """
         if self.settings.input == "map":
             return self.choice.mode.read(raw_map(source), self.settings.invert, self.choice.style)
-        return Reading(pixels=self.styled_map(images.over_white(source)))
+        return Reading(pixels=self.styled_map(images.over_white(source), source.name))
 
     def for_model(self, source: images.Source, size: int, fit: Fit) -> ModelMap:
         """The map of a source, as the model is given it and at the source's size.
@@ -112,7 +113,7 @@ class MapSource:
         if self.settings.input == "photo" and at_model_size:
             # Lines are one pixel wide wherever they are drawn: so where the model looks.
             photo = images.to_pixels(images.prepare(source, size, fit))
-            square = self.styled_map(photo)
+            square = self.styled_map(photo, source.name)
             return ModelMap(full=_unfit(square, geometry, mode.resize), square=square)
         whole = self.at_source_size(source)
         left, top, right, bottom = geometry.source_box
@@ -122,20 +123,26 @@ class MapSource:
             notes=whole.notes,
         )
 
-    def _in_style(self, pixels: Picture) -> Picture:
+    def _in_style(self, pixels: Picture, name: str) -> Picture:
         """An extractor's map in the colours that the model was trained with."""
         if self.choice.extractor.style == self.choice.style:
             return pixels
-        return self.choice.mode.read(RawMap(pixels=pixels), False, self.choice.style).pixels
+        return self.choice.mode.read(
+            RawMap(pixels=pixels, name=name), False, self.choice.style
+        ).pixels
 
 
 def raw_map(source: images.Source) -> RawMap:
     """A source as the readers of ready-made maps want it."""
+    # Of other modes, "RGBA" say, each letter is a channel.
+    channels = _CHANNELS.get(source.mode, len(source.mode))
+    if source.deep_grey is not None:
+        channels = 1
     return RawMap(
         pixels=images.over_white(source),
         deep=source.deep_grey,
         grey=source.mode in _GREY or source.deep_grey is not None,
-        channels=_CHANNELS.get(source.mode, len(source.mode)),
+        channels=channels,
         name=source.name,
     )
 
@@ -144,7 +151,11 @@ def fit_map(
     pixels: Picture, geometry: Geometry, kind: Literal["lines", "flat", "smooth"]
 ) -> Picture:
     """(H, W, 3) uint8 map of the whole source -> (S, S, 3) uint8, as ``images.prepare`` cuts it."""
-    scaled = resize_map(pixels, geometry.scaled, kind)
+    scaled = resize_map(pixels, geometry.scaled, "flat" if kind == "lines" else kind)
+    if kind == "lines" and not np.array_equal(resize_map(scaled, geometry.source, kind), pixels):
+        # No map that was drawn at the model's size and enlarged, as ``_unfit`` does: those are
+        # taken back pixel on pixel.
+        scaled = resize_map(pixels, geometry.scaled, kind)
     left, top = geometry.offset
     size = geometry.size
     cut = scaled[max(0, top) : top + size, max(0, left) : left + size]
@@ -302,11 +313,19 @@ class MapSession:
         seeds: Sequence[int],
         on_step: Callable[[int, int], None] | None = None,
     ) -> list[Made | ImageError]:
-        """The map of each source at its own size, or why there is none."""
+        """The map of each source at its own size, or why there is none.
+
+        Raises:
+            MemoryError: the device or the machine ran out of memory.
+            ModelError: the extractor cannot be loaded.
+        """
+        from editar_cli.editor import memory_errors
+
         results: list[Made | ImageError] = []
         for source in sources:
             try:
-                found = self.maps.at_source_size(source)
+                with memory_errors():
+                    found = self.maps.at_source_size(source)
             except ImageError as error:
                 results.append(error)
                 continue

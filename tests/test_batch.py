@@ -8,8 +8,17 @@ import pytest
 from PIL import Image
 
 from editar_cli import batch
-from editar_cli.batch import Placement, plan_jobs, run_jobs, split_positionals
-from editar_cli.errors import UsageError
+from editar_cli.batch import (
+    Made,
+    Placement,
+    plan_jobs,
+    run_jobs,
+    split_caption,
+    split_positionals,
+)
+from editar_cli.errors import ImageError, UsageError
+from editar_cli.images import Source
+from editar_cli.lists import Row
 
 
 @pytest.fixture
@@ -52,6 +61,64 @@ def test_an_instruction_alone_means_no_picture(folder):
 def test_an_empty_instruction_is_refused():
     with pytest.raises(UsageError, match="empty"):
         split_positionals(["a.jpg", "  "], None)
+
+
+def test_a_list_with_all_instructions_makes_every_word_an_input():
+    full = [Row(image=Path("a.jpg"), key="a.jpg", text="x")]
+    assert split_positionals([], None, full) == ([], None)
+    assert split_positionals(["b.jpg"], "y", full) == (["b.jpg"], "y")
+
+
+def test_a_list_that_lacks_an_instruction_needs_one_but_no_other_picture():
+    bare = [Row(image=Path("a.jpg"), key="a.jpg")]
+    assert split_positionals(["do it"], None, bare) == ([], "do it")
+    with pytest.raises(UsageError, match="no instruction"):
+        split_positionals([], None, bare)
+
+
+@pytest.mark.parametrize(
+    ("items", "caption"),
+    [
+        (["photos/a.jpg", "a winter evening"], "a winter evening"),
+        (["photos/a.jpg", "photos/b2.png", "snow"], "snow"),
+        (["photos", "a.b, or c/d"], "a.b, or c/d"),
+        (["photos", ""], ""),
+        (["-", "snow"], "snow"),
+        (["photos/*.png", "snow"], "snow"),
+        (["photos", "x" * 5000], "x" * 5000),
+    ],
+)
+def test_a_last_word_that_can_be_nothing_else_is_the_caption(folder, items, caption):
+    assert split_caption(items, None) == (items[:-1], caption)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [],
+        ["snow"],
+        ["photos/a.jpg"],
+        ["photos/a.jpg", "photos"],
+        ["photos/a.jpg", "photos/b2.png"],
+        ["photos/a.jpg", "-"],
+        ["photos/a.jpg", "b*.png"],
+        ["photos/a.jpg", "what is this?"],
+        ["photos/a.jpg", "missing.jpg"],
+        ["photos/a.jpg", "missing/"],
+    ],
+)
+def test_a_last_word_that_may_be_an_input_is_no_caption(folder, items):
+    assert split_caption(items, None) == (items, None)
+
+
+def test_with_a_caption_by_flag_every_word_is_an_input(folder):
+    assert split_caption(["photos", "snow"], "fog") == (["photos", "snow"], "fog")
+    assert split_caption(["photos", "snow"], "") == (["photos", "snow"], "")
+
+
+def test_with_a_list_a_single_word_can_be_the_caption(folder):
+    assert split_caption(["snow"], None, other_inputs=True) == ([], "snow")
+    assert split_caption(["photos"], None, other_inputs=True) == (["photos"], None)
 
 
 def test_one_file_goes_beside_itself(folder):
@@ -210,6 +277,144 @@ def test_standard_streams_stand_for_one_picture(folder):
         placed(["-"], in_place=True)
 
 
+def rows(*rows):
+    return [Row(image=Path(row.pop("image")), **row) for row in rows]
+
+
+def test_rows_have_texts_seeds_and_outputs_of_their_own_and_come_first(folder):
+    listed = rows(
+        {"image": "photos/a.jpg", "key": "photos/a.jpg", "text": "own", "seed": 5},
+        {"image": "photos/b2.png", "key": "photos/b2.png", "output": Path("else/x.webp")},
+    )
+    plan = plan_jobs(["photos/b10.png"], "shared", Placement(output="out"), rows=listed)
+    assert [(job.output_name, job.key, job.instruction, job.seed) for job in plan.jobs] == [
+        ("out/photos/a.jpg", "photos/a.jpg", "own", 5),
+        ("else/x.webp", "photos/b2.png", "shared", None),
+        ("out/b10.png", "b10.png", "shared", None),
+    ]
+
+
+def test_rows_without_a_place_go_beside_their_pictures(folder):
+    plan = plan_jobs([], "x", Placement(), rows=rows({"image": "photos/a.jpg", "key": "k"}))
+    assert plan.jobs[0].output_name == "photos/a.edited.jpg"
+    assert plan.folders == []
+
+
+def test_a_picture_may_be_listed_twice_with_two_outputs(folder):
+    twice = [
+        {"image": "photos/a.jpg", "key": "photos/a.jpg", "text": "x", "output": Path(name)}
+        for name in ("1.jpg", "2.jpg")
+    ]
+    assert len(plan_jobs([], None, Placement(), rows=rows(*twice)).jobs) == 2
+    for row in twice:
+        row.update(image="photos/a.jpg", output=Path("1.jpg"))
+    with pytest.raises(UsageError, match="would both"):
+        plan_jobs([], None, Placement(), rows=rows(*twice))
+
+
+def test_an_instruction_is_needed_and_a_caption_is_not(folder):
+    one = rows({"image": "photos/a.jpg", "key": "a.jpg"})
+    with pytest.raises(UsageError, match=r"photos/a\.jpg: has no instruction"):
+        plan_jobs([], None, Placement(), rows=one)
+    empty = rows({"image": "photos/a.jpg", "key": "a.jpg", "text": " "})
+    with pytest.raises(UsageError, match=r"photos/a\.jpg: its instruction is empty"):
+        plan_jobs([], None, Placement(), rows=empty)
+    (job,) = plan_jobs([], None, Placement(), rows=one, asked="caption").jobs
+    assert job.instruction == ""
+    assert json.loads(job.to_json("planned"))["caption"] == ""
+
+
+def test_an_output_in_the_list_and_in_place_contradict_each_other(folder):
+    listed = rows({"image": "photos/a.jpg", "key": "a.jpg", "output": Path("x.jpg")})
+    with pytest.raises(UsageError, match="--in-place"):
+        plan_jobs([], "x", Placement(in_place=True), rows=listed)
+
+
+def captions(inputs, text=None, caption_files=True, listed=()):
+    plan = plan_jobs(
+        inputs,
+        text,
+        Placement(tag="depth"),
+        rows=listed,
+        asked="caption",
+        caption_files=caption_files,
+    )
+    return {job.source_name: job.instruction for job in plan.jobs}, plan.captioned
+
+
+def test_captions_come_from_text_files_beside_the_pictures_and_are_counted(folder):
+    Path("photos/a.txt").write_text("\ufeffa lake,\n  by night \n", encoding="utf-8")
+    found, count = captions(["photos"])
+    assert found == {
+        "photos/a.jpg": "a lake, by night",
+        "photos/b2.png": "",
+        "photos/b10.png": "",
+    }
+    assert count == 1
+    assert captions(["photos/a.jpg"], caption_files=False) == ({"photos/a.jpg": ""}, 0)
+
+
+def test_a_given_caption_and_one_from_a_list_go_before_text_files(folder):
+    Path("photos/a.txt").write_text("from the file")
+    assert captions(["photos/a.jpg"], "given") == ({"photos/a.jpg": "given"}, 0)
+    assert captions(["photos/a.jpg"], "") == ({"photos/a.jpg": ""}, 0)
+    listed = rows({"image": "photos/a.jpg", "key": "a.jpg", "text": "listed"})
+    assert captions([], "given", listed=listed) == ({"photos/a.jpg": "listed"}, 0)
+    bare = rows({"image": "photos/a.jpg", "key": "a.jpg"})
+    assert captions([], listed=bare) == ({"photos/a.jpg": "from the file"}, 1)
+
+
+def test_a_text_file_that_is_no_text_is_refused_by_name(folder):
+    Path("photos/a.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"photos/a\.txt: is no caption"):
+        captions(["photos/a.jpg"])
+
+
+def test_maps_mirror_the_tree_and_previews_lie_beside_the_outputs(folder):
+    plan = plan_jobs(
+        ["photos"],
+        "x",
+        Placement(output="out", maps=Path("maps"), preview=True),
+        recursive=True,
+    )
+    assert [dict(job.beside) for job in plan.jobs[::3]] == [
+        {"map": Path("maps/a.png"), "preview": Path("out/a.preview.jpg")},
+        {"map": Path("maps/deep/c.png"), "preview": Path("out/deep/c.preview.jpg")},
+    ]
+    record = json.loads(plan.jobs[0].to_json("planned"))
+    assert (record["map"], record["preview"]) == ("maps/a.png", "out/a.preview.jpg")
+
+
+def test_maps_and_previews_never_take_the_place_of_a_picture(folder):
+    with pytest.raises(UsageError, match=r"photos/b2\.png: is an input"):
+        plan_jobs(["photos"], "x", Placement(maps=Path("photos")))
+    Image.new("RGB", (4, 4)).save("photos/a.png")
+    with pytest.raises(UsageError, match=r"would both be written to maps/a\.png"):
+        plan_jobs(["photos/a.jpg", "photos/a.png"], "x", Placement(maps=Path("maps")))
+
+
+def test_what_has_no_name_has_no_map_and_no_preview(folder):
+    with pytest.raises(UsageError, match="--save-map"):
+        placed(["-"], maps=Path("maps"))
+    with pytest.raises(UsageError, match="--preview"):
+        placed(["-"], preview=True)
+    with pytest.raises(UsageError, match="--preview and -o -"):
+        Placement(output="-", preview=True)
+    assert placed(["-"], output="x.png", preview=True) == {"-": "x.png"}
+
+
+def test_own_tags_say_what_is_not_taken_from_folders(folder):
+    for name in ("photos/a.canny.jpg", "photos/a.canny.preview.jpg", "photos/a.canny-map.png"):
+        Image.new("RGB", (4, 4)).save(name)
+
+    def taken(*tags):
+        return len(plan_jobs(["photos"], "x", Placement(), own_tags=tags).jobs)
+
+    assert taken("canny", "canny-map", "preview") == 3
+    assert taken("canny", "preview") == 4
+    assert taken("edited") == 6
+
+
 class FakeEditor:
     """Inverts pictures; counts batches; has memory for ``room`` pictures at once."""
 
@@ -218,16 +423,30 @@ class FakeEditor:
         self.batches = []
         self.facts = {"model": "fake"}
 
-    def picture_seed(self, key):
-        return sum(key.encode())
+    def picture_seed(self, key, seed=None):
+        return sum(key.encode()) if seed is None else 1000 * seed
 
-    def edit_sources(self, sources, instructions, seeds, on_step=None):
+    def make(self, sources, texts, seeds, on_step=None):
         if len(sources) > self.room:
             raise MemoryError
-        self.batches.append((len(sources), list(instructions), list(seeds)))
+        self.batches.append((len(sources), list(texts), list(seeds)))
         if on_step is not None:
             on_step(1, 2)
-        return [255 - source.pixels for source in sources]
+        return [self.made(source) for source in sources]
+
+    def made(self, source):
+        return Made(pixels=255 - source.pixels, like=source)
+
+
+class FakeTranslator(FakeEditor):
+    """Refuses b2.png; has a note, a map and a preview for all others."""
+
+    def made(self, source):
+        if source.name.endswith("b2.png"):
+            return ImageError(f"{source.name}: is no map")
+        beside = {"map": source.pixels // 2, "preview": np.zeros((8, 30, 3), np.uint8)}
+        like = Source(name=source.name, pixels=source.pixels, format=source.format)
+        return Made(pixels=255 - source.pixels, like=like, beside=beside, notes=("inverted",))
 
 
 def outcomes(inputs, editor, batch_size=2, recursive=False, format="auto", **more):
@@ -266,6 +485,55 @@ def test_a_result_that_cannot_be_written_fails_alone(folder):
     plan = plan_jobs(["photos"], "x", Placement(output="out", on_exists="overwrite"))
     results = list(run_jobs(plan.jobs, FakeEditor(), batch_size=8))
     assert [result.error is None for result in results] == [True, False, True]
+
+
+def test_what_the_maker_refuses_fails_alone_and_notes_are_passed_on(folder):
+    plan = plan_jobs(["photos"], "", Placement(output="out"), asked="caption")
+    results = list(run_jobs(plan.jobs, FakeTranslator(), batch_size=8))
+    assert [result.error for result in results] == [None, "photos/b2.png: is no map", None]
+    assert [result.notes for result in results] == [("inverted",), (), ("inverted",)]
+    done, failed, _ = (json.loads(result.to_json()) for result in results)
+    assert (done["status"], done["notes"], done["caption"]) == ("done", ["inverted"], "")
+    assert "notes" not in failed
+
+
+def test_maps_and_previews_are_written_with_the_result(folder):
+    placement = Placement(output="out", maps=Path("maps"), preview=True)
+    plan = plan_jobs(["photos/a.jpg", "photos/b10.png"], "x", placement, asked="caption")
+    results = list(run_jobs(plan.jobs, FakeTranslator(), batch_size=8))
+    assert [result.error for result in results] == [None, None]
+    assert sorted(os.listdir("maps")) == ["a.png", "b10.png"]
+    assert sorted(os.listdir("out")) == [
+        "a.jpg",
+        "a.preview.jpg",
+        "b10.png",
+        "b10.preview.png",
+    ]
+    with Image.open("maps/b10.png") as image:
+        assert image.getpixel((0, 0)) == (5, 10, 15)
+        assert json.loads(image.getexif()[0x000B].removeprefix("editar "))["caption"] == "x"
+    with Image.open("out/a.preview.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", (30, 8))
+
+
+def test_a_result_is_not_written_where_its_map_cannot_be(folder):
+    Path("maps").write_text("a file")
+    plan = plan_jobs(["photos/a.jpg"], "x", Placement(output="out", maps=Path("maps")))
+    (result,) = run_jobs(plan.jobs, FakeTranslator(), batch_size=1)
+    assert "maps/a.png" in result.error
+    assert not Path("out/a.jpg").exists()
+
+
+def test_a_row_with_a_seed_of_its_own_is_made_with_it(folder):
+    listed = rows(
+        {"image": "photos/a.jpg", "key": "a.jpg", "text": "x", "seed": 5},
+        {"image": "photos/b2.png", "key": "b2.png", "text": "y"},
+    )
+    editor = FakeEditor()
+    plan = plan_jobs([], None, Placement(output="out"), rows=listed)
+    results = list(run_jobs(plan.jobs, editor, batch_size=8))
+    assert [result.seed for result in results] == [5000, sum(b"b2.png")]
+    assert editor.batches == [(2, ["x", "y"], [5000, sum(b"b2.png")])]
 
 
 def test_when_memory_runs_out_the_batch_is_halved_and_kept(folder):

@@ -19,7 +19,14 @@ def test_version_is_the_packages(run_editar):
 
 
 @pytest.mark.parametrize(
-    "args", [("--help",), ("--version",), ("edit", "--help"), ("bench", "mini", "--help")]
+    "args",
+    [
+        ("--help",),
+        ("--version",),
+        ("edit", "--help"),
+        ("translate", "--help"),
+        ("bench", "mini", "--help"),
+    ],
 )
 def test_help_and_version_load_nothing_heavy(run_editar, args):
     result = run_editar(*args, env={"PYTHONPROFILEIMPORTTIME": "1"})
@@ -33,9 +40,12 @@ def test_help_and_version_load_nothing_heavy(run_editar, args):
 def test_every_command_has_help(run_editar):
     for args in (
         ("edit",),
+        ("translate",),
         ("bench", "mini"),
+        ("bench", "translate"),
         ("train", "tokenizer"),
         ("train", "editor"),
+        ("train", "depth"),
         ("weights", "pull"),
     ):
         assert run_editar(*args, "--help").returncode == 0

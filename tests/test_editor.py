@@ -4,6 +4,7 @@ import torch
 from PIL import Image
 
 from editar_cli import Editor
+from editar_cli.batch import Made
 from editar_cli.editor import EditSession, choose_device, choose_dtype
 from editar_cli.errors import CheckpointError, DeviceError, ImageError, UsageError
 from editar_cli.geometry import Fit
@@ -86,6 +87,83 @@ def test_a_batch_of_different_sizes_equals_its_pictures_one_by_one(editor):
     for source, seed, expected in zip(sources, seeds, together, strict=True):
         (alone,) = session.edit_sources([source], ["make it snowy"], [seed])
         assert np.array_equal(alone, expected)
+
+
+def test_a_run_over_many_pictures_gets_what_an_edit_gives(editor):
+    session = EditSession(editor, editor.options(), seed=3)
+    source = source_from_image(picture(mode="RGBA"))
+    seed = session.picture_seed("a.png")
+    (made,) = session.make([source], ["make it snowy"], [seed])
+    (pixels,) = session.edit_sources([source], ["make it snowy"], [seed])
+    assert isinstance(made, Made)
+    assert np.array_equal(made.pixels, pixels)
+    assert made.like is source
+    assert (dict(made.beside), made.notes) == ({}, ())
+
+
+def test_a_seed_of_its_own_stands_in_for_that_of_the_run(editor):
+    one, other = (EditSession(editor, editor.options(), seed=seed) for seed in (1, 2))
+    assert one.picture_seed("a") != other.picture_seed("a")
+    assert one.picture_seed("a", 2) == other.picture_seed("a")
+    assert one.picture_seed("a", 2) != one.picture_seed("b", 2)
+
+
+def edges(width=60, height=40):
+    pixels = np.zeros((height, width), np.uint8)
+    pixels[height // 2] = 255
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "CMYK"])
+def test_a_translation_has_the_sources_size_and_is_rgb(editor, mode):
+    made = editor.translate(picture(mode=mode), "canny", "a lake", extractor="opencv")
+    assert (made.size, made.mode) == ((60, 40), "RGB")
+    square = editor.translate(picture(mode=mode), "canny", extractor="opencv", size="model")
+    assert square.size == (32, 32)
+
+
+def test_caption_seed_mode_and_sampling_of_a_translation_matter(editor):
+    def made(mode="canny", caption="a lake", extractor="opencv", **more):
+        pixels = editor.translate(picture(), mode, caption, extractor=extractor, **more)
+        return np.asarray(pixels).tobytes()
+
+    assert made() == made()
+    assert made() != made(seed=1)
+    assert made() != made(caption="at night")
+    assert made() != made(mode="segmentation", extractor="regions")
+    assert made(temperature=0.0) == made(temperature=0.0, seed=9)
+
+
+def test_a_translated_path_gives_what_the_command_line_gives(
+    editor, tiny_bundle, call_editar, tmp_path
+):
+    picture().save(tmp_path / "in.png")
+    command = ("translate", "--mode", "canny", "--extractor", "opencv", "in.png", "a lake")
+    more = ("--seed", "5", "--model", tiny_bundle, "--device", "cpu")
+    result = call_editar(*command, *more)
+    assert result.returncode == 0, result.stderr
+    ours = editor.translate(tmp_path / "in.png", "canny", "a lake", seed=5, extractor="opencv")
+    theirs = Image.open(tmp_path / "in.canny.png")
+    assert np.array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_a_map_can_be_translated_either_way_round(editor):
+    upright = editor.translate(edges(), "canny", input="map")
+    turned = editor.translate(Image.eval(edges(), lambda v: 255 - v), "canny", input="map")
+    assert np.array_equal(np.asarray(upright), np.asarray(turned))
+
+
+def test_what_cannot_be_translated_says_why(editor):
+    with pytest.raises(ImageError, match="is in colour"):
+        editor.translate(picture(), "canny", input="map")
+    with pytest.raises(UsageError, match="--mode sketch"):
+        editor.translate(picture(), "sketch")
+    with pytest.raises(UsageError, match="--invert"):
+        editor.translate(picture(), "depth", invert=True)
+    with pytest.raises(UsageError, match="--extractor and --input map"):
+        editor.translate(edges(), "canny", input="map", extractor="opencv")
+    with pytest.raises(UsageError, match="--top-p"):
+        editor.translate(picture(), "canny", top_p=0.0)
 
 
 def test_progress_counts_codes(editor):

@@ -8,7 +8,7 @@ from PIL import Image, ImageCms
 
 from editar_cli import images
 from editar_cli.errors import ImageError
-from editar_cli.geometry import Fit
+from editar_cli.geometry import Fit, Geometry
 
 
 def gradient(width=48, height=32):
@@ -301,6 +301,33 @@ def test_restore_without_preserving_is_the_models_own_picture_enlarged():
     restored = images.restore(source, before, grey, fit=Fit.STRETCH, preserve=False)
     assert restored.shape == (37, 61, 3)
     assert np.abs(restored.astype(int) - 127.5).max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("fit", "shape"),
+    [(Fit.STRETCH, (37, 61, 3)), (Fit.CROP, (37, 36, 3)), (Fit.PAD, (37, 61, 3))],
+)
+def test_enlarge_gives_the_part_of_the_source_that_the_square_shows(fit, shape):
+    y, x = np.mgrid[0:37, 0:61]
+    ramp = np.stack([x * 4, y * 6, x + y], axis=2).astype(np.uint8)
+    source = images.source_from_image(Image.fromarray(ramp))
+    geometry = Geometry.of(source=source.size, size=32, fit=fit)
+    large = images.enlarge(images.prepare(source, 32, fit), geometry)
+    left, top, right, bottom = geometry.source_box
+    assert large.shape == shape and large.dtype == np.uint8
+    # Smooth as it is, the ramp comes back as it was, but for its border.
+    apart = np.abs(large.astype(int) - ramp[top:bottom, left:right])[3:-3, 3:-3]
+    assert apart.max() <= 5 and apart.mean() < 1.5
+
+
+def test_enlarge_clips_what_lies_beyond_the_models_range():
+    geometry = Geometry.of(source=(20, 10), size=4, fit=Fit.STRETCH)
+    square = np.full((3, 4, 4), 1.7, np.float32)
+    square[1] = -1.7
+    square[2] = 0
+    assert np.unique(images.enlarge(square, geometry).reshape(-1, 3), axis=0).tolist() == [
+        [255, 0, 128]
+    ]
 
 
 def test_to_pixels_inverts_the_models_range_and_clips():

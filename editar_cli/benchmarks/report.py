@@ -199,8 +199,9 @@ def write_translation_report(
         record = {name: value for name, value in vars(result).items() if name != "sheet"}
         modes.append({**record, "rows": [asdict(row) for row in result.rows]})
         tiles = [np.concatenate(pictures, axis=1) for pictures in result.sheet]
-        rows = [np.concatenate(tiles[i : i + 2], axis=1) for i in range(0, len(tiles) - 1, 2)]
-        Image.fromarray(np.concatenate(rows or tiles)).save(folder / f"sheet-{result.mode}.png")
+        tiles += [np.full_like(tiles[0], 255)] * (len(tiles) % 2)
+        rows = [np.concatenate(tiles[i : i + 2], axis=1) for i in range(0, len(tiles), 2)]
+        Image.fromarray(np.concatenate(rows)).save(folder / f"sheet-{result.mode}.png")
     text = {"benchmark": "translate", **facts, "versions": versions(), "modes": modes}
     (folder / RESULTS).write_text(
         json.dumps(text, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"

@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import NoneType, UnionType
@@ -95,6 +95,7 @@ class BundleConfig:
         image_size: side of the square the model sees, grid times downsampling.
         fit: how a picture becomes that square, see :class:`editar_cli.geometry.Fit`.
         sampling: the model's own sampling defaults.
+        translation: what ``translate`` samples with where it differs from ``sampling``.
         extractors: for each mode of ``translate`` that it was trained on, the names of the map
             extractors that suit it, the best first; the last one is what it was trained with.
         training: free facts for people: data, compute, sources.
@@ -110,10 +111,15 @@ class BundleConfig:
     image_size: int
     fit: str = "stretch"
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    translation: Mapping[str, Any] = field(default_factory=dict)
     extractors: Mapping[str, Any] = field(default_factory=lambda: dict(PUBLISHED_EXTRACTORS))
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        try:
+            replace(self.sampling, **self.translation)
+        except TypeError as error:
+            raise ValueError(f"translation: {error}") from error
         for mode, names in self.extractors.items():
             if not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
                 raise ValueError(f"extractors.{mode} {names}: must be a list of extractor names")

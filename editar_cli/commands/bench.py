@@ -91,6 +91,7 @@ def mini(
     overwrite: ReplaceOption = False,
     seed: options.SeedOption = 0,
     guidance: options.GuidanceOption = None,
+    image_guidance: options.ImageGuidanceOption = None,
     temperature: options.TemperatureOption = None,
     top_k: options.TopKOption = None,
     top_p: options.TopPOption = None,
@@ -112,6 +113,7 @@ def mini(
     at_once = options.parse_batch_size(batch_size)
     given = {
         "guidance": guidance,
+        "image_guidance": image_guidance,
         "temperature": temperature,
         "top_k": top_k,
         "top_p": top_p,
@@ -212,6 +214,7 @@ def translate(
     overwrite: ReplaceOption = False,
     seed: options.SeedOption = 0,
     guidance: options.GuidanceOption = None,
+    image_guidance: options.ImageGuidanceOption = None,
     temperature: options.TemperatureOption = None,
     top_k: options.TopKOption = None,
     top_p: options.TopPOption = None,
@@ -232,6 +235,7 @@ def translate(
     at_once = options.parse_batch_size(batch_size)
     given = {
         "guidance": guidance,
+        "image_guidance": image_guidance,
         "temperature": temperature,
         "top_k": top_k,
         "top_p": top_p,
@@ -243,6 +247,8 @@ def translate(
     from editar_cli.modes._settings import MapSettings
 
     names = modes.split(",")
+    if len(set(names)) < len(names):
+        raise UsageError(f"--modes {modes}: one is named twice")
     if extractor is not None and len(names) > 1:
         raise UsageError(f"--extractor {extractor}: give one mode with it: --modes {names[0]}")
     settings = [MapSettings(mode=name, extractor=extractor) for name in names]
@@ -261,7 +267,7 @@ def translate(
         if file.is_file():
             texts[name] = " ".join(file.read_text(encoding="utf-8").split())
     editor = Editor.load(model, device=device, dtype=dtype.value)
-    chosen = editor.options(**sampling, fit=None if fit is None else fit.value)
+    chosen = editor.options(**sampling, fit=None if fit is None else fit.value, translating=True)
     results = []
     for setting in settings:
         with messages.progress(len(pictures)) as show:

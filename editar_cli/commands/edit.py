@@ -40,6 +40,7 @@ def edit(
     fail_fast: options.FailFastOption = False,
     seed: options.SeedOption = 0,
     guidance: options.GuidanceOption = None,
+    image_guidance: options.ImageGuidanceOption = None,
     temperature: options.TemperatureOption = None,
     top_k: options.TopKOption = None,
     top_p: options.TopPOption = None,
@@ -80,6 +81,7 @@ def edit(
     at_once = options.parse_batch_size(batch_size)
     given = {
         "guidance": guidance,
+        "image_guidance": image_guidance,
         "temperature": temperature,
         "top_k": top_k,
         "top_p": top_p,

@@ -107,6 +107,7 @@ def translate(
     fail_fast: options.FailFastOption = False,
     seed: options.SeedOption = 0,
     guidance: options.GuidanceOption = None,
+    image_guidance: options.ImageGuidanceOption = None,
     temperature: options.TemperatureOption = None,
     top_k: options.TopKOption = None,
     top_p: options.TopPOption = None,
@@ -139,11 +140,13 @@ def translate(
 
     if map_only and save_map is not None:
         raise UsageError("--map-only and --save-map: the maps are the results; -o names the folder")
-    if map_only and (caption is not None or size is not options.Size.SOURCE):
-        flag = "--caption" if caption is not None else "--size model"
-        raise UsageError(f"--map-only and {flag}: without a model there is no use for it")
     rows = read_list(from_file) if from_file is not None else []
     inputs, text = batch.split_caption(items or [], caption, other_inputs=bool(rows))
+    if map_only and (text is not None or size is not options.Size.SOURCE):
+        flag = "--size model"
+        if text is not None:
+            flag = f'the caption "{text}"' if caption is None else "--caption"
+        raise UsageError(f"--map-only and {flag}: without a model there is no use for it")
     if not inputs and not rows:
         raise UsageError(f"no picture: editar translate --mode {mode} in.jpg")
     if map_only and format is options.Format.AUTO:
@@ -175,6 +178,7 @@ def translate(
     at_once = options.parse_batch_size(batch_size)
     given = {
         "guidance": guidance,
+        "image_guidance": image_guidance,
         "temperature": temperature,
         "top_k": top_k,
         "top_p": top_p,
@@ -213,7 +217,10 @@ def translate(
 
             editor = Editor.load(model, device=device, dtype=dtype.value)
             chosen = editor.options(
-                **sampling, size=size.value, fit=None if fit is None else fit.value
+                **sampling,
+                size=size.value,
+                fit=None if fit is None else fit.value,
+                translating=True,
             )
             session = TranslateSession(editor, chosen, settings, seed=seed)
             pictures = at_once or editor.batch_size

@@ -14,7 +14,7 @@ from editar_cli.conditioning import (
 )
 from editar_cli.config import SamplingConfig
 from editar_cli.models.gpt import EditARTransformer
-from editar_cli.sampling import guide, sample
+from editar_cli.sampling import guide, guide_image, sample
 
 
 @torch.inference_mode()
@@ -63,9 +63,18 @@ def decode(
     logits = model.logits(hidden[:, c.text_tokens - 1 :: c.text_tokens])
     mask = branch_mask(total, c.text_tokens, fed_twice, device) if branches == 2 else None
 
+    nothing = _Nothing(model, source_codes) if config.image_guidance is not None else None
+
     codes = torch.empty(batch, total, dtype=torch.int64, device=device)
     for i in range(total):
-        chosen = guide(logits[:, 0], logits[:, 1], config.guidance) if i < guided else logits[:, 0]
+        chosen = logits[:, 0]
+        if i < guided and nothing is not None:
+            assert config.image_guidance is not None
+            chosen = guide_image(
+                chosen, logits[:, 1], nothing.logits, config.guidance, config.image_guidance
+            )
+        elif i < guided:
+            chosen = guide(chosen, logits[:, 1], config.guidance)
         codes[:, i] = sample(chosen, seeds, i, config)
         if on_step is not None:
             on_step(i + 1, total)
@@ -73,6 +82,8 @@ def decode(
             break
         rows = 2 if i + 1 < guided else 1
         position = total + c.text_tokens + i
+        if nothing is not None and rows == 2:
+            nothing.feed(codes[:, i : i + 1], position)
         x = model.embed_codes(codes[:, i : i + 1]).expand(-1, rows, -1)
         hidden = model.hidden(
             x,
@@ -86,8 +97,40 @@ def decode(
 
 def _guided_codes(config: SamplingConfig, total: int) -> int:
     """How many of the first codes are drawn from both branches."""
-    if config.guidance == 1.0:
+    if config.guidance == 1.0 and config.image_guidance is None:
         return 0
     if config.guidance_interval is None:
         return total
     return min(total, config.guidance_interval + 2)
+
+
+class _Nothing:
+    """The branch that sees neither image nor text, in a cache of its own: its prefix is another.
+
+    ``logits`` are (B, V), for the code to be drawn next.
+    """
+
+    def __init__(self, model: EditARTransformer, source_codes: Tensor) -> None:
+        c = model.config
+        batch, device = source_codes.shape[0], source_codes.device
+        self.model = model
+        self.cache = model.new_cache(batch, c.codes + c.text_tokens + c.codes)
+        dropped = torch.ones(batch, dtype=torch.bool, device=device)
+        image = image_embeddings(model, source_codes, dropped)
+        model.hidden(image, model.turns[: c.codes], cache=self.cache)
+        hidden = model.hidden(
+            null_text_embeddings(model, batch),
+            model.turns[c.codes : c.codes + c.text_tokens],
+            mask=text_mask(c.codes, c.text_tokens, 1, device),
+            cache=self.cache,
+        )
+        self.logits = model.logits(hidden[:, -1])
+
+    def feed(self, codes: Tensor, position: int) -> None:
+        """(B, 1) int64 codes at a position of the sequence -> the next logits."""
+        hidden = self.model.hidden(
+            self.model.embed_codes(codes),
+            self.model.turns[position][None],
+            cache=self.cache,
+        )
+        self.logits = self.model.logits(hidden[:, -1])

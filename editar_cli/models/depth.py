@@ -14,7 +14,7 @@ class DepthConfig:
 
     Args:
         image_size: side in pixels of the square it was trained on.
-        widths: channels at full, half, quarter, ... resolution.
+        widths: channels at full, half, quarter, ... resolution, multiples of 4.
     """
 
     image_size: int = 128
@@ -23,7 +23,9 @@ class DepthConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
         factor = 1 << (len(self.widths) - 1)
-        if len(self.widths) < 2 or min(self.widths) < 8 or self.image_size % factor:
+        even = self.image_size >= factor and self.image_size % factor == 0
+        normed = all(width >= 8 and width % 4 == 0 for width in self.widths)
+        if len(self.widths) < 2 or not normed or not even:
             raise ValueError(f"depth network: sizes do not fit together: {self}")
 
 

@@ -238,13 +238,24 @@ def resize_map(
         # Area when it shrinks: every pixel of the source counts.
         way = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(pixels, size, interpolation=way), np.uint8)
-    if kind == "flat" or scale <= 1:
+    if kind == "flat" or (width <= size[0] and height <= size[1]):
         way = cv2.INTER_NEAREST_EXACT
         return np.asarray(cv2.resize(pixels, size, interpolation=way), np.uint8)
-    covered = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    # A line of one pixel through a cell of ``scale`` pixels covers 1 / scale of it.
-    least = 255 * min(0.5, 0.75 / scale)
-    return np.where(covered.max(2, keepdims=True) >= least, 255, 0).astype(np.uint8).repeat(3, 2)
+    lines = pixels.max(2)
+    # One direction after the other: in a map that becomes narrower by more than it becomes lower,
+    # upright lines thin out by more than level ones.
+    for target, factor in (
+        ((size[0], height), width / size[0]),
+        (size, height / size[1]),
+    ):
+        if factor <= 1:
+            way = cv2.INTER_NEAREST_EXACT
+            lines = np.asarray(cv2.resize(lines, target, interpolation=way), np.uint8)
+            continue
+        covered = cv2.resize(lines.astype(np.float32), target, interpolation=cv2.INTER_AREA)
+        # A line of one pixel covers 1 / factor of a cell, or half of that in each of two cells.
+        lines = np.where(covered > 254 * 0.5 / factor, 255, 0).astype(np.uint8)
+    return np.repeat(np.asarray(lines, np.uint8)[..., None], 3, 2)
 
 
 def _checked(raw: RawMap) -> Picture:

@@ -95,7 +95,7 @@ def choose_extractor(settings: MapSettings, suited: Mapping[str, Sequence[str]])
     if settings.extractor is not None or settings.input == "map":
         chosen = mode.extractor(settings.extractor or names[-1])
     else:
-        at_hand = [name for name in names if mode.extractors[name].at_hand()]
+        at_hand = [name for name in names if mode.extractor(name).at_hand()]
         chosen = mode.extractor(at_hand[0] if at_hand else names[0])
         if at_hand and chosen.name != names[0]:
             better = mode.extractors[names[0]]

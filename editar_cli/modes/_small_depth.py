@@ -7,7 +7,7 @@ import numpy as np
 
 from editar_cli.embedded import DEPTH, embedded_folder
 from editar_cli.errors import ModelError
-from editar_cli.modes._controlnet import stretched
+from editar_cli.modes._controlnet import resized, stretched
 from editar_cli.modes._mode import Extract, ExtractorSettings, Picture
 
 
@@ -54,7 +54,6 @@ def load_small_depth(settings: ExtractorSettings) -> Extract:
         pixels = torch.from_numpy(np.asarray(square)).permute(2, 0, 1)[None].to(settings.device)
         with torch.inference_mode():
             near = network(pixels.float() / 127.5 - 1)[0, 0].cpu().numpy()
-        shape = cv2.INTER_AREA if min(width, height) < side else cv2.INTER_LINEAR
-        return stretched(np.asarray(cv2.resize(near, (width, height), interpolation=shape)))
+        return stretched(resized(near, width, height, cv2.INTER_LINEAR))
 
     return extract

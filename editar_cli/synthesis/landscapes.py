@@ -122,7 +122,8 @@ def _ridge(
     import cv2
 
     size = len(ground)
-    foot = float(np.searchsorted(ground, near))
+    # What is farther than all ground stands at the horizon.
+    foot = float(np.searchsorted(ground, max(near, _FAR_GROUND), side="right"))
     points = rng.normal(0, 1, (1, int(rng.integers(3, 24)))).astype(np.float32)
     kind = cv2.INTER_NEAREST if rng.random() < 0.3 else cv2.INTER_CUBIC
     outline = np.asarray(cv2.resize(points, (size, 1), interpolation=kind), np.float32)[0]

@@ -315,6 +315,7 @@ def load_start(folder: Path, recipe: EditorRecipe) -> Start:
             config=replace(
                 bundle.config,
                 sampling=replace(bundle.config.sampling, **recipe.sampling),
+                translation={**bundle.config.translation, **recipe.translation},
                 extractors={**bundle.config.extractors, **recipe.extractors},
                 training={**bundle.config.training, **recipe.facts},
             ),
@@ -332,6 +333,8 @@ def load_start(folder: Path, recipe: EditorRecipe) -> Start:
         )
     tokenizer = _load_tokenizer(folder)
     shape = tokenizer.config
+    if recipe.tokenizer:
+        tokenizer = _load_tokenizer(Path(recipe.tokenizer), shape)
     encoder = MiniLMEncoder(folder / "text", text_tokens=recipe.text_tokens)
     try:
         config = GPTConfig(
@@ -355,6 +358,7 @@ def load_start(folder: Path, recipe: EditorRecipe) -> Start:
             image_size=recipe.image_size,
             fit="stretch",
             sampling=SamplingConfig(**recipe.sampling),
+            translation=recipe.translation,
             extractors=recipe.extractors,
             training=recipe.facts,
         ),

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,8 +84,19 @@ class PairDataset(Dataset[Sample]):
         weights = np.array([recipe.family_weights.get(name, 1.0) for name in EFFECTS])
         self.families = list(EFFECTS)
         self.cumulative = np.cumsum(weights / weights.sum())
-        self.depth = _extractor(depth.MODE.extractor("small"), recipe.depth_network)
-        self.hed = _extractor(hed.MODE.extractor("hed"), recipe.hed_network, HED_SIDE)
+        self._load_extractors()
+
+    def _load_extractors(self) -> None:
+        self.depth = _extractor(depth.MODE.extractor("small"), self.recipe.depth_network)
+        self.hed = _extractor(hed.MODE.extractor("hed"), self.recipe.hed_network, HED_SIDE)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Extractors cannot be pickled, as they must be where workers are spawned and not forked.
+        return {k: v for k, v in vars(self).items() if k not in ("depth", "hed")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._load_extractors()
 
     def __len__(self) -> int:
         return self.views

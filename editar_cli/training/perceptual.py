@@ -52,6 +52,8 @@ class PerceptualLoss(nn.Module):
                 layer.bias = nn.Parameter(bias)
                 layers.append(layer)
             self.blocks.append(layers)
+        if "norm" not in state or not all(len(layers) for layers in self.blocks):  # type: ignore[arg-type]
+            raise TrainingError(f"{file}: these are not the weights of HED")
         self.register_buffer("norm", state["norm"])
         self.requires_grad_(False).eval()
 

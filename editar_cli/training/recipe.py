@@ -185,6 +185,7 @@ class EditorRecipe:
         facts: written into the bundle's config.json for people.
         model: fields of ``GPTConfig`` not given by tokenizer and text encoder.
         sampling: defaults that the bundle carries.
+        translation: the same for ``translate``, where it differs.
         extractors: the bundle's list of map extractors for each mode (``BundleConfig``); empty
             leaves what the start has.
     """
@@ -208,6 +209,7 @@ class EditorRecipe:
     facts: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
+    translation: dict[str, Any] = field(default_factory=dict)
     extractors: dict[str, Any] = field(default_factory=dict)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -216,8 +218,11 @@ class EditorRecipe:
         _positive("recipe", pairs=self.pairs, edits_per_view=self.edits_per_view)
         _positive("recipe", keep_out_every=self.keep_out_every, image_size=self.image_size)
         known = {entry.name for entry in dataclasses.fields(SamplingConfig)}
-        if unknown := sorted(set(self.sampling) - known):
-            raise UsageError(f"[sampling]: unknown key {unknown[0]!r}; known: {', '.join(known)}")
+        for name in ("sampling", "translation"):
+            if unknown := sorted(set(getattr(self, name)) - known):
+                raise UsageError(
+                    f"[{name}]: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}"
+                )
         if self.distillation_weight and not self.teacher:
             raise UsageError("distillation_weight needs a teacher; see editar_cli.training")
 

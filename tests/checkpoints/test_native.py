@@ -23,6 +23,7 @@ from editar_cli.checkpoints.native import (
 )
 from editar_cli.errors import CheckpointError
 from editar_cli.models.vq import VQConfig
+from editar_cli.modes import load_mode
 from tests.bundle_files import tiny_config, tiny_modules, write_tiny_bundle
 
 
@@ -128,6 +129,10 @@ def edit_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> Non
         (lambda raw: raw.update(text="text"), "text must be a JSON object"),
         (lambda raw: raw["tokenizer"].update(channel_multipliers=[1, "2"]), "channel_multipliers"),
         (lambda raw: raw["text"].update(kind="clip"), "text.kind clip: must be one of minilm, t5"),
+        (lambda raw: raw.update(extractors={"canny": "opencv"}), "extractors.canny opencv: must"),
+        (lambda raw: raw.update(extractors={"canny": []}), "extractors.canny .*must be a list of"),
+        (lambda raw: raw.update(extractors={"canny": [1]}), "extractors.canny .*must be a list of"),
+        (lambda raw: raw.update(extractors=["opencv"]), "extractors is"),
         (lambda raw: raw.update(fit="squeeze"), "fit squeeze: must be one of"),
         (lambda raw: raw.update(image_size=16), "image_size 16: .* makes 8"),
         (lambda raw: raw["text"].update(text_tokens=7), "text_tokens 7: the transformer has 6"),
@@ -144,6 +149,26 @@ def test_a_wrong_config_says_file_and_key(
     with pytest.raises(CheckpointError, match=said) as raised:
         load_bundle(bundle)
     assert str(raised.value).startswith(str(bundle / "config.json"))
+
+
+def test_a_bundle_says_which_extractors_suit_it_in_its_order(bundle: Path) -> None:
+    suited = {"depth": ["dpt", "small"], "canny": ["opencv"], "hed": ["hed"]}
+    edit_config(bundle, lambda raw: raw.update(extractors=suited))
+    config = read_config(bundle)
+    assert config.extractors == suited
+    assert BundleConfig.from_json(config.to_json(), bundle) == config
+
+
+def test_a_bundle_that_does_not_say_has_those_of_the_published_models(bundle: Path) -> None:
+    edit_config(bundle, lambda raw: raw.pop("extractors"))
+    config = read_config(bundle)
+    assert config.extractors == {
+        "canny": ["kornia"],
+        "depth": ["dpt"],
+        "segmentation": ["maskformer"],
+    }
+    for mode, names in config.extractors.items():
+        assert set(names) <= load_mode(mode).extractors.keys()
 
 
 def test_whole_numbers_are_read_as_floats_where_floats_are_meant(bundle: Path) -> None:

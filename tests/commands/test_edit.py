@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from editar_cli.commands.edit import _how_to_go_on
 from editar_cli.embedded import embedded_folder
 from tests.conftest import subprocess_settings
 
@@ -194,12 +193,78 @@ def test_settings_come_from_the_environment_and_flags_win(edit, tmp_path):
     assert '"guidance": 6.0' in notes[1]
 
 
-def test_how_to_go_on_skips_what_is_finished(monkeypatch):
-    words = ["/bin/editar", "edit", "in dir", "x", "--overwrite", "--on-exists", "overwrite"]
-    monkeypatch.setattr(sys, "argv", words)
-    said = _how_to_go_on(in_place=False, rule_given=True)
-    assert said.endswith("editar edit 'in dir' x --on-exists overwrite --on-exists skip")
-    assert "once more" in _how_to_go_on(in_place=True, rule_given=False)
+def note(path):
+    with Image.open(path) as image:
+        return json.loads(image.getexif()[0x000B].removeprefix("editar "))
+
+
+def test_a_plain_list_is_edited_by_one_instruction_and_keeps_its_paths(edit, tmp_path):
+    for name in ("a.png", "deep/b.png", "c.png"):
+        photo(tmp_path / name, 20, 20)
+    (tmp_path / "list.txt").write_text("a.png\ndeep/b.png\n")
+    result = edit("--from-file", "list.txt", "c.png", "at night", "-o", "out")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.decode().split() == ["out/a.png", "out/deep/b.png", "out/c.png"]
+    assert {note(tmp_path / "out" / name)["instruction"] for name in ("a.png", "deep/b.png")} == {
+        "at night"
+    }
+
+
+def test_rows_of_a_csv_have_instruction_seed_and_output_of_their_own(edit, tmp_path):
+    for name in ("a.png", "b.png"):
+        photo(tmp_path / name, 20, 20)
+    (tmp_path / "list.csv").write_text(
+        'image,instruction,seed,output\na.png,"snow, please",7,x/1.png\nb.png,at night,,\n'
+    )
+    result = edit("--from-file", "list.csv", "--seed", "3")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.decode().split() == ["x/1.png", "b.edited.png"]
+    assert note(tmp_path / "x/1.png")["instruction"] == "snow, please"
+    assert note(tmp_path / "b.edited.png")["instruction"] == "at night"
+    edit("a.png", "snow, please", "--seed", "7", "-o", "same.png")
+    same, listed = (np.asarray(Image.open(tmp_path / name)) for name in ("same.png", "x/1.png"))
+    assert np.array_equal(same, listed)
+
+
+def test_rows_of_json_lines_fill_up_from_the_command_line(edit, tmp_path):
+    for name in ("a.png", "b.png"):
+        photo(tmp_path / name, 20, 20)
+    (tmp_path / "list.jsonl").write_text(
+        '{"image": "a.png", "instruction": "make it snowy"}\n{"image": "b.png"}\n'
+    )
+    result = edit("--from-file", "list.jsonl", "at night", "-o", "out", "--json")
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["instruction"] for line in lines] == ["make it snowy", "at night"]
+    assert [line["output"] for line in lines] == ["out/a.png", "out/b.png"]
+
+
+def test_a_list_from_standard_input(edit, tmp_path):
+    photo(tmp_path / "a.png", 20, 20)
+    result = edit("--from-file", "-", "at night", input=b"a.png\n")
+    assert (result.returncode, result.stdout) == (0, b"a.edited.png\n")
+    wrong = edit("--from-file", "-", input=b"image,instruction\nnone.png,x\n")
+    assert wrong.returncode == 2
+    assert b"standard input:2: none.png: no such file" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image,instruction\nin.jpg,x\nnone.jpg,y\n", "list.csv:3: none.jpg: no such file"),
+        ("image,instruction,seed\nin.jpg,x,much\n", "list.csv:2: seed 'much'"),
+        ("image,instruction,mask\nin.jpg,x,m.png\n", "list.csv:2: has a mask"),
+        ("image,seed\nin.jpg,1\n", "no instruction"),
+        ("image,output\n", "names no pictures"),
+    ],
+)
+def test_a_wrong_list_is_exit_code_2_and_says_which_line(edit, tmp_path, text, said):
+    photo(tmp_path / "in.jpg", 20, 20)
+    (tmp_path / "list.csv").write_text(text)
+    result = edit("--from-file", "list.csv")
+    assert result.returncode == 2
+    assert said in result.stderr.decode()
+    assert b"Traceback" not in result.stderr
 
 
 def start(tiny_bundle, tmp_path, *args):

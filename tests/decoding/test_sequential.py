@@ -160,3 +160,42 @@ def test_bfloat16_decodes_to_codes_of_the_codebook():
     written = decode(model, codes, text)
     assert written.shape == codes.shape
     assert written.min() >= 0 and written.max() < model.config.vocab_size
+
+
+@pytest.mark.parametrize(("guidance", "interval", "guided"), [(1.0, None, 16), (3.0, 5, 7)])
+def test_image_guidance_mixes_three_branches_as_instruct_pix2pix_does(
+    monkeypatch: pytest.MonkeyPatch, guidance: float, interval: int | None, guided: int
+):
+    model = tiny_transformer()
+    codes, text = tiny_inputs(model, 3)
+    seen: list[Tensor] = []
+    draw = sequential.sample
+
+    def recording(logits: Tensor, *args, **kwargs) -> Tensor:
+        seen.append(logits.clone())
+        return draw(logits, *args, **kwargs)
+
+    monkeypatch.setattr(sequential, "sample", recording)
+    written = decode(
+        model, codes, text, guidance=guidance, guidance_interval=interval, image_guidance=2.5
+    )
+
+    def uncached(image: bool, words: bool) -> Tensor:
+        dropped = Dropped(image=torch.full((3,), image), text=torch.full((3,), words))
+        with torch.inference_mode():
+            return teacher_forcing(model, codes, written, text, dropped).logits
+
+    conditional, unconditional = uncached(False, False), uncached(False, True)
+    nothing = uncached(True, True)
+    assert (unconditional - nothing).abs().mean() > 0.1, "the image must matter in this test"
+    mixed = nothing + 2.5 * (unconditional - nothing) + guidance * (conditional - unconditional)
+    expected = conditional.clone()
+    expected[:, :guided] = mixed[:, :guided]
+    torch.testing.assert_close(torch.stack(seen, dim=1), expected, rtol=0, atol=5e-5)
+
+
+def test_image_guidance_of_one_is_text_guidance_alone():
+    model = tiny_transformer()
+    codes, text = tiny_inputs(model, 2)
+    both = [decode(model, codes, text, guidance=3.0, image_guidance=s) for s in (None, 1.0)]
+    torch.testing.assert_close(both[0], both[1], rtol=0, atol=0)

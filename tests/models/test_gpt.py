@@ -1,7 +1,8 @@
 import pytest
 import torch
+import torch.nn.functional as F
 
-from editar_cli.models.gpt import EditARTransformer, GPTConfig
+from editar_cli.models.gpt import EditARTransformer, GPTConfig, causal_attention
 from editar_cli.models.presets import GPT_PRESETS
 from editar_cli.tensorfiles import without_weights
 from tests.tiny_transformer import SHAPE, tiny_inputs, tiny_transformer
@@ -134,7 +135,9 @@ def test_dropout_is_all_that_training_mode_changes():
     turns = plain.turns[: plain.config.text_tokens]
     with torch.inference_mode():
         quiet = plain.hidden(plain.embed_text(text), turns)
-        assert torch.equal(plain.train().hidden(plain.embed_text(text), turns), quiet)
+        trained = plain.train().hidden(plain.embed_text(text), turns)
+        # Attention is written out in training: the same but for rounding.
+        torch.testing.assert_close(trained, quiet, rtol=0, atol=5e-6)
         assert torch.equal(dropping.hidden(dropping.embed_text(text), turns), quiet)
         dropping.train()
         assert (dropping.embed_text(text) == 0).float().mean() == pytest.approx(0.5, abs=0.1)
@@ -179,3 +182,57 @@ def test_adapter_features_are_patches_of_two_by_two_cells_in_reading_order():
     cells = normal[[8, 9, 12, 13]].T.reshape(32, 2, 2)
     expected = torch.einsum("ocyx,cyx->o", model.adapter.weight, cells) + model.adapter.bias
     torch.testing.assert_close(features[0, :, 1, 0], expected)
+
+
+@pytest.mark.parametrize("parts", [1, 3, 4])
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 12, 41])
+def test_written_out_attention_is_the_fused_one(length: int, parts: int):
+    noise = torch.Generator().manual_seed(length)
+    shape = (2, 3, length, 8)
+    q, k, v, upstream = (torch.randn(shape, generator=noise) for _ in range(4))
+    results = []
+    for way in (
+        lambda *x: causal_attention(*x, parts=parts),
+        lambda *x: F.scaled_dot_product_attention(*x, is_causal=True),
+    ):
+        inputs = [x.clone().requires_grad_() for x in (q, k, v)]
+        output = way(*inputs)
+        results.append((output, *torch.autograd.grad(output, inputs, upstream)))
+    for found, wanted in zip(*results, strict=True):
+        assert found.shape == shape
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_written_out_attention_keeps_bfloat16():
+    noise = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(1, 2, 20, 8, generator=noise) for _ in range(3))
+    found = causal_attention(q.bfloat16(), k.bfloat16(), v.bfloat16())
+    assert found.dtype == torch.bfloat16
+    wanted = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    assert (found.float() - wanted).abs().max() < 0.05
+
+
+def test_training_and_evaluation_agree_without_dropout(monkeypatch: pytest.MonkeyPatch):
+    calls = []
+
+    def counted(*args):
+        calls.append(args)
+        return causal_attention(*args)
+
+    monkeypatch.setattr("editar_cli.models.gpt.causal_attention", counted)
+    model = tiny_transformer(dropout=0.0)
+    x = sequence(model).detach()
+    gradients, outputs = [], []
+    for training in (False, True):
+        model.train(training).zero_grad()
+        hidden = model.hidden(x, model.turns[: x.shape[1]])
+        model.logits(hidden).logsumexp(-1).mean().backward()
+        outputs.append(hidden.detach())
+        gradients.append(
+            {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        )
+    assert len(calls) == model.config.n_layer, "training alone writes it out"
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=5e-6)
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, value in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], value, rtol=1e-3, atol=1e-6)

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from editar_cli.checkpoints.native import load_bundle
 from editar_cli.conditioning import Dropped
 from editar_cli.engine import Engine
 from editar_cli.errors import TrainingError
+from editar_cli.models.vq import VQConfig, VQTokenizer
 from editar_cli.training import editor
 from editar_cli.training.distillation import Teacher
 from editar_cli.training.editor import load_start, noisy_context, teacher_forcing
@@ -24,7 +26,13 @@ from editar_cli.training.run import train
 from tests.bert_files import write_tiny_bert
 from tests.tiny_transformer import tiny_inputs, tiny_transformer
 from tests.training.painted_data import painted_photo, write_data
-from tests.training.stages import EDITOR_RECIPE, read_figures, read_tokenizer, train_tokenizer
+from tests.training.stages import (
+    EDITOR_RECIPE,
+    TOKENIZER_RECIPE,
+    read_figures,
+    read_tokenizer,
+    train_tokenizer,
+)
 from tests.training.teachers import write_teacher
 
 
@@ -169,6 +177,85 @@ def test_a_bundle_is_continued_with_its_own_shape(run: Path, data: Path, tmp_pat
     assert after.config.training == {"data": "painted pictures", "more": 1}
     for name, value in before.transformer.state_dict().items():
         torch.testing.assert_close(after.transformer.state_dict()[name], value, rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def other_tokenizer(data: Path, start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer stage gone on with: the same shape, other weights."""
+    output = tmp_path_factory.mktemp("editor") / "other"
+    train(
+        "tokenizer", recipe=TOKENIZER_RECIPE, data=data, output=output, init=start,
+        overrides=["schedule.steps=1"],
+    )  # fmt: skip
+    return output
+
+
+def test_a_bundle_takes_another_tokenizer_of_its_shape(
+    run: Path, other_tokenizer: Path, data: Path, tmp_path: Path
+):
+    later = run_editor(
+        data, run / "bundle", tmp_path / "later",
+        "schedule.steps=1", "schedule.learning_rate=1e-12", f"tokenizer={other_tokenizer}",
+    )  # fmt: skip
+    before, after = load_bundle(run / "bundle"), load_bundle(later / "bundle")
+    stored = after.tokenizer.state_dict()
+    for name, value in read_tokenizer(other_tokenizer).state_dict().items():
+        assert torch.equal(stored[name], value.half().float()), name
+    assert any(
+        not torch.equal(stored[name], value)
+        for name, value in before.tokenizer.state_dict().items()
+    )
+    for name, value in before.transformer.state_dict().items():
+        torch.testing.assert_close(after.transformer.state_dict()[name], value, rtol=0, atol=1e-5)
+    # Its pairs are made of the codes of the new one.
+    old, new = (load_file(folder / "train.safetensors") for folder in (run, later))
+    assert not torch.equal(old["targets"], new["targets"])
+
+
+def test_a_start_without_a_transformer_takes_another_tokenizer_too(
+    start: Path, other_tokenizer: Path
+):
+    recipe = load_recipe(EditorRecipe, EDITOR_RECIPE, [f"tokenizer={other_tokenizer}"])
+    found = load_start(start, recipe).tokenizer.state_dict()
+    for name, value in read_tokenizer(other_tokenizer).state_dict().items():
+        assert torch.equal(found[name], value.half().float()), name
+
+
+def test_a_tokenizer_of_another_shape_is_refused(run: Path, other_tokenizer: Path, tmp_path: Path):
+    shape = json.loads((other_tokenizer / "tokenizer.json").read_text())
+    shape["codebook_size"] = 40
+    (tmp_path / "tokenizer.json").write_text(json.dumps(shape))
+    changed = VQTokenizer(VQConfig(**shape))
+    save_file(changed.state_dict(), tmp_path / "tokenizer.safetensors")
+    with pytest.raises(TrainingError, match="its tokenizer has another shape than the start's"):
+        load_start(run / "bundle", EditorRecipe(tokenizer=str(tmp_path)))
+
+
+def test_a_tokenizer_that_is_missing_or_damaged_is_named(run: Path, tmp_path: Path):
+    for place in (tmp_path / "none", tmp_path):
+        (tmp_path / "tokenizer.json").write_text("{")
+        with pytest.raises(TrainingError, match=rf"{place}: no tokenizer can be read from it"):
+            load_start(run / "bundle", EditorRecipe(tokenizer=str(place)))
+
+
+def test_the_extractors_of_the_recipe_are_in_the_bundle(run: Path, start: Path):
+    recipe = load_recipe(EditorRecipe, EDITOR_RECIPE, ['extractors.canny=["opencv"]'])
+    fresh = load_start(start, recipe)
+    assert fresh.config.extractors == {"canny": ["opencv"]}
+    assert load_bundle(run / "bundle").config.extractors == {}
+
+
+def test_extractors_are_added_to_those_of_the_bundle(run: Path, data: Path, tmp_path: Path):
+    steps = ("schedule.steps=1", "pairs=6")
+    first = run_editor(
+        data, run / "bundle", tmp_path / "first", *steps,
+        'extractors.canny=["opencv"]', 'extractors.depth=["dpt"]',
+    )  # fmt: skip
+    second = run_editor(
+        data, first / "bundle", tmp_path / "second", *steps, 'extractors.depth=["dpt", "small"]'
+    )
+    found = {mode: list(n) for mode, n in load_bundle(second / "bundle").config.extractors.items()}
+    assert found == {"canny": ["opencv"], "depth": ["dpt", "small"]}
 
 
 @pytest.fixture

@@ -53,6 +53,12 @@ class LineStage:
     def save(self, folder: Path) -> None:
         torch.save(self.module.state_dict(), folder / "result.pt")
 
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        assert state == {}
+
 
 def read_log(folder: Path) -> list[tuple[int, str, float]]:
     with (folder / "log.csv").open(newline="") as lines:
@@ -85,6 +91,49 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path: Path):
     assert whole["step"] == parts["step"] == 12
     assert_equal_states(whole["module"], parts["module"])
     assert_equal_states(whole["optimizer"]["state"], parts["optimizer"]["state"])
+
+
+class CountingStage(LineStage):
+    """What it learns hangs on something that is no part of its module."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.mean = torch.zeros(())
+
+    def loss(self, batch: Tensor, step: int) -> tuple[Tensor, dict[str, float]]:
+        self.mean = 0.9 * self.mean + 0.1 * batch.mean()
+        loss, figures = super().loss(batch, step)
+        return loss * (1 + self.mean), figures
+
+    def state(self) -> dict[str, Any]:
+        return {"mean": self.mean}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.mean = state["mean"]
+
+
+def test_what_a_stage_needs_beside_its_module_is_in_the_checkpoint(tmp_path: Path):
+    fit(CountingStage(), tmp_path / "whole", device=CPU)
+    with pytest.raises(TrainingError, match="stopped at step 6"):
+        fit(CountingStage(stop_at=5), tmp_path / "parts", device=CPU)
+    fit(CountingStage(), tmp_path / "parts", device=CPU, resume=True)
+    whole, parts = (
+        torch.load(tmp_path / run / CHECKPOINT, weights_only=True) for run in ("whole", "parts")
+    )
+    assert whole["stage"]["mean"] != 0
+    assert_equal_states(whole["stage"], parts["stage"])
+    assert_equal_states(whole["module"], parts["module"])
+
+
+def test_a_checkpoint_without_the_stages_part_is_refused(tmp_path: Path):
+    fit(LineStage(steps=1), tmp_path, device=CPU)
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    with pytest.raises(TrainingError, match=r"checkpoint.pt: does not fit this recipe .*mean"):
+        fit(CountingStage(steps=2), tmp_path, device=CPU, resume=True)
+    del state["stage"]
+    torch.save(state, tmp_path / CHECKPOINT)
+    with pytest.raises(TrainingError, match=r"checkpoint.pt: does not fit this recipe .*stage"):
+        fit(LineStage(steps=2), tmp_path, device=CPU, resume=True)
 
 
 def test_an_interruption_leaves_the_signal_handlers_as_they_were(tmp_path: Path):

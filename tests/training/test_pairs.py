@@ -1,14 +1,25 @@
+import json
+import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from editar_cli.errors import ModelError
+from editar_cli.models.depth import DepthConfig, DepthNetwork
 from editar_cli.models.vq import VQConfig, VQTokenizer
-from editar_cli.modes import canny, depth, segmentation
+from editar_cli.modes import canny, depth, hed, segmentation
+from editar_cli.modes._mode import Extract, Extractor, ExtractorSettings
 from editar_cli.synthesis import EFFECTS
+from editar_cli.training import pairs
 from editar_cli.training.pairs import (
+    HED_SHARE,
+    HED_SIDE,
+    SCENE_SHARE,
     PairDataset,
     Sample,
     TokenizedPairs,
@@ -143,6 +154,134 @@ def test_a_view_without_scenes_has_no_depth(data: Path):
     assert dataset[0].instructions[0] == canny.PROMPT
 
 
+@pytest.fixture(scope="module")
+def depth_network(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A random small depth network as its stage saves it."""
+    config = DepthConfig(image_size=16, widths=(8, 12))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        state = DepthNetwork(config).state_dict()
+    file = tmp_path_factory.mktemp("depth") / "depth.safetensors"
+    save_file(state, file, {"config": json.dumps(vars(config))})
+    return str(file)
+
+
+def without_scenes(data: Path, **changes) -> PairDataset:
+    return PairDataset(
+        recipe(map_share=1.0, **changes), list_photos(data / "photos"), read_captions(data), [],
+        seed=0, views=100, held_out_wording=False,
+    )  # fmt: skip
+
+
+def test_depth_by_a_network_is_of_the_picture_it_leads_back_to(data: Path, depth_network: str):
+    dataset = without_scenes(data, depth_network=depth_network)
+    captions = set()
+    for i in range(8):
+        sample = dataset[i]
+        assert sample.families == ["canny", "segmentation", "depth"]
+        assert np.array_equal(sample.targets[2], sample.targets[0])
+        near = sample.sources[2]
+        assert near.shape == (16, 16, 3) and (near == near[..., :1]).all()
+        assert near.max() > 200 and near.min() < 60
+        captions.add(sample.instructions[2].removeprefix(depth.PROMPT))
+    assert "" in captions and len(captions) > 1, "here there is something to describe"
+
+
+def test_the_network_sees_the_view_before_it_is_reduced(
+    data: Path, depth_network: str, monkeypatch: pytest.MonkeyPatch
+):
+    dataset = without_scenes(data, depth_network=depth_network)
+    seen = []
+    monkeypatch.setattr(dataset, "depth", lambda view: seen.append(view) or view)
+    sample = dataset[0]
+    assert [view.shape for view in seen] == [(32, 32, 3)]
+    # An extractor that gives the picture itself: source and target are then one.
+    assert np.array_equal(sample.sources[2], sample.targets[2])
+
+
+def test_some_depth_pairs_stay_rendered_scenes_beside_a_network(data: Path, depth_network: str):
+    dataset = views(data, map_share=1.0, depth_network=depth_network)
+    samples = [dataset[i] for i in range(80)]
+    assert all(sample.families == ["canny", "segmentation", "depth"] for sample in samples)
+    of_scenes = [not np.array_equal(s.targets[2], s.targets[0]) for s in samples]
+    assert np.mean(of_scenes) == pytest.approx(SCENE_SHARE, abs=0.12)
+    for sample, of_scene in zip(samples, of_scenes, strict=True):
+        if of_scene:
+            assert sample.instructions[2] == depth.PROMPT, "scenes have no caption"
+
+
+def test_region_maps_keep_their_flat_colours(data: Path):
+    dataset = views(data, map_share=1.0)
+    colours = {tuple(colour) for colour in segmentation.palette(6).tolist()}
+    for i in range(6):
+        regions = dataset[i].sources[1]
+        assert {tuple(colour) for colour in regions.reshape(-1, 3).tolist()} <= colours
+
+
+def test_hed_maps_have_their_share_where_there_are_weights(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    loaded = []
+
+    def load(settings: ExtractorSettings) -> Extract:
+        loaded.append(settings)
+        return lambda picture: 255 - picture
+
+    monkeypatch.setattr(pairs, "_extractor", stand_in(load))
+    dataset = views(data, map_share=1.0, hed_network="ControlNetHED.pth")
+    (settings,) = loaded
+    assert settings.weights == Path("ControlNetHED.pth") and settings.resolution == HED_SIDE
+    samples = [dataset[i] for i in range(80)]
+    having = [sample for sample in samples if "hed" in sample.families]
+    assert len(having) / len(samples) == pytest.approx(HED_SHARE, abs=0.12)
+    for sample in having:
+        assert sample.families == ["canny", "segmentation", "depth", "hed"]
+        assert sample.instructions[3].startswith(hed.PROMPT)
+        assert np.array_equal(sample.targets[3], sample.targets[0])
+        negative = 255 - sample.targets[3].astype(int)
+        assert np.abs(sample.sources[3] - negative).max() <= 1
+
+
+def stand_in(load: Callable[[ExtractorSettings], Extract]) -> Callable[..., Extract | None]:
+    """For ``pairs._extractor``: the one that is there loads by ``load``."""
+    original = pairs._extractor
+
+    def extractor(extractor: Extractor, weights: str, side: int | None = None) -> Extract | None:
+        return original(replace(extractor, load=load), weights, side)
+
+    return extractor
+
+
+def test_hed_maps_by_the_network_itself(data: Path, tmp_path: Path):
+    pytest.importorskip("controlnet_aux")
+    from editar_cli.modes._hub import loading
+
+    with loading("hed"), torch.random.fork_rng():
+        from controlnet_aux.hed import ControlNetHED_Apache2
+
+        torch.manual_seed(0)
+        torch.save(ControlNetHED_Apache2().state_dict(), tmp_path / "ControlNetHED.pth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pairs, "HED_SIDE", 64)
+        patch.setattr(pairs, "HED_SHARE", 1.0)
+        dataset = without_scenes(data, hed_network=str(tmp_path / "ControlNetHED.pth"))
+        sample = dataset[0]
+    assert sample.families == ["canny", "segmentation", "hed"]
+    assert (sample.sources[2] == sample.sources[2][..., :1]).all()
+
+
+def test_a_network_that_is_missing_is_told_before_the_first_pair(data: Path, tmp_path: Path):
+    with pytest.raises(ModelError, match=r"none\.safetensors"):
+        views(data, depth_network=str(tmp_path / "none.safetensors"))
+
+
+def test_a_data_set_with_a_network_goes_to_a_spawned_worker(data: Path, depth_network: str):
+    dataset = views(data, map_share=1.0, depth_network=depth_network)
+    there = pickle.loads(pickle.dumps(dataset))
+    for i in range(3):
+        assert_same_sample(there[i], dataset[i])
+
+
 def test_captions_come_from_the_table_where_there_is_one(data: Path, tmp_path: Path):
     assert read_captions(data)["001.png"] == "picture number 1"
     assert read_captions(tmp_path) == {}
@@ -150,23 +289,23 @@ def test_captions_come_from_the_table_where_there_is_one(data: Path, tmp_path: P
 
 def test_pairs_are_the_codes_of_the_pictures(data: Path, tokenizer: VQTokenizer, tmp_path: Path):
     dataset = views(data, map_share=0.4)
-    pairs = tokenized(dataset, tokenizer, tmp_path / "cache")
-    assert len(pairs) == 20 and pairs.sources.dtype == pairs.targets.dtype == torch.int32
+    found = tokenized(dataset, tokenizer, tmp_path / "cache")
+    assert len(found) == 20 and found.sources.dtype == found.targets.dtype == torch.int32
     samples = [dataset[i] for i in range(8)]
     wanted = [
         (s, t, i)
         for sample in samples
         for s, t, i in zip(sample.sources, sample.targets, sample.instructions, strict=True)
     ][:20]
-    assert pairs.instructions == [instruction for _, _, instruction in wanted]
+    assert found.instructions == [instruction for _, _, instruction in wanted]
 
     def codes(pictures: list[np.ndarray]) -> torch.Tensor:
         pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
         with torch.inference_mode():
             return tokenizer.encode(pixels).flatten(1)
 
-    assert torch.equal(pairs.sources.long(), codes([s for s, _, _ in wanted]))
-    assert torch.equal(pairs.targets.long(), codes([t for _, t, _ in wanted]))
+    assert torch.equal(found.sources.long(), codes([s for s, _, _ in wanted]))
+    assert torch.equal(found.targets.long(), codes([t for _, t, _ in wanted]))
 
 
 def test_pairs_are_read_back_and_not_made_again(
@@ -199,17 +338,24 @@ def with_another_caption(data: Path) -> PairDataset:
     return dataset
 
 
+def with_fewer_scenes(data: Path) -> PairDataset:
+    dataset = views(data)
+    dataset.scenes = dataset.scenes[:1]
+    return dataset
+
+
 @pytest.mark.parametrize(
     "changed",
     [
         lambda data: views(data, seed=1),
         lambda data: views(data, map_share=0.9),
         lambda data: views(data, edits_per_view=2),
+        with_fewer_scenes,
         lambda data: views(data, held_out=True),
         with_another_photo,
         with_another_caption,
     ],
-    ids=["seed", "map_share", "edits_per_view", "wording", "photo", "caption"],
+    ids=["seed", "map_share", "edits_per_view", "scenes", "wording", "photo", "caption"],
 )
 def test_a_cache_of_other_pairs_is_not_used(
     data: Path, tokenizer: VQTokenizer, tmp_path: Path, changed: Callable[[Path], PairDataset]
@@ -217,6 +363,17 @@ def test_a_cache_of_other_pairs_is_not_used(
     tokenized(views(data), tokenizer, tmp_path / "cache", count=12)
     again = tokenized(changed(data), tokenizer, tmp_path / "cache", count=12)
     assert_same(again, tokenized(changed(data), tokenizer, tmp_path / "fresh", count=12))
+
+
+def test_a_cache_of_depth_by_a_network_is_not_that_of_scenes(
+    data: Path, tokenizer: VQTokenizer, tmp_path: Path, depth_network: str
+):
+    first = tokenized(views(data, map_share=1.0), tokenizer, tmp_path / "cache")
+    other = tokenized(
+        views(data, map_share=1.0, depth_network=depth_network), tokenizer, tmp_path / "cache"
+    )
+    assert other.families == first.families
+    assert not torch.equal(other.sources, first.sources)
 
 
 def test_a_cache_of_another_tokenizer_or_length_is_not_used(

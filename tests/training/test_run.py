@@ -8,7 +8,7 @@ from editar_cli.training.run import choose_device, train
 
 
 def test_an_unknown_stage_is_named(tmp_path: Path):
-    with pytest.raises(UsageError, match="train adapter: must be tokenizer or editor"):
+    with pytest.raises(UsageError, match="train adapter: must be tokenizer, depth or editor"):
         train("adapter", recipe=None, data=tmp_path, output=tmp_path / "run")
 
 

@@ -1,5 +1,8 @@
 import csv
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ from PIL import Image
 from editar_cli.errors import TrainingError
 from editar_cli.models.vq import VQTokenizer
 from editar_cli.training import tokenizer as stage
+from editar_cli.training.recipe import TokenizerRecipe, load_recipe
 from editar_cli.training.run import train
+from tests.modes.hed_files import write_controlnet
 from tests.training.painted_data import painted_photo, write_data
 from tests.training.stages import TOKENIZER_RECIPE, read_figures, read_tokenizer, train_tokenizer
 
@@ -136,8 +141,6 @@ def test_edges_are_scored_pixel_by_pixel():
 
 
 def test_a_tokenizer_is_what_the_stage_trains(data: Path):
-    from editar_cli.training.recipe import TokenizerRecipe, load_recipe
-
     made = stage.TokenizerStage(
         load_recipe(TokenizerRecipe, TOKENIZER_RECIPE), data, device=torch.device("cpu")
     )
@@ -148,3 +151,104 @@ def test_a_tokenizer_is_what_the_stage_trains(data: Path):
     batches = made.batches(0)
     next(batches)
     assert torch.equal(next(made.batches(1)), next(batches))
+
+
+SHARP = (
+    "autoencoder_steps=0", "schedule.steps=8", "schedule.batch_size=4", "perceptual_weight=0.5",
+    "adversarial_weight=0.1", "adversarial_start=3",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sharp(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Changes to the recipe for a run with both losses that sharpen."""
+    weights = write_controlnet(tmp_path_factory.mktemp("hed") / "ControlNetHED.pth")
+    return (*SHARP, f"perceptual={weights}")
+
+
+def train_sharp(data: Path, start: Path, output: Path, changes: tuple[str, ...], **more: Any):
+    train(
+        "tokenizer", recipe=TOKENIZER_RECIPE, data=data, output=output, init=start,
+        overrides=changes, **more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sharp_run(
+    data: Path, run: Path, sharp: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    output = tmp_path_factory.mktemp("tokenizer") / "sharp"
+    train_sharp(data, run, output, sharp)
+    return output
+
+
+def test_losses_that_sharpen_are_logged_and_count(sharp_run: Path, run: Path):
+    figures = read_figures(sharp_run)
+    assert len(figures["perceptual"]) == len(figures["judge"]) == 8
+    rest = np.array(figures["loss"]) - figures["pixels"] - figures["codebook"]
+    perceptual = 0.5 * np.array(figures["perceptual"])
+    assert min(figures["perceptual"]) > 0
+    # Up to the step where it begins to count, the discriminator only learns.
+    assert rest[:3] == pytest.approx(perceptual[:3], abs=1e-5)
+    assert np.abs(rest - perceptual)[3:].min() > 1e-5
+    before, after = read_tokenizer(run).state_dict(), read_tokenizer(sharp_run).state_dict()
+    assert any(not torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_the_discriminator_learns_and_is_in_the_checkpoint(
+    sharp_run: Path, data: Path, run: Path, sharp: tuple[str, ...]
+):
+    kept = torch.load(sharp_run / "checkpoint.pt", weights_only=True)["stage"]
+    assert kept.keys() == {"discriminator", "optimizer"}
+    fresh = stage.TokenizerStage(
+        load_recipe(TokenizerRecipe, TOKENIZER_RECIPE, sharp), data,
+        device=torch.device("cpu"), init=run,
+    )  # fmt: skip
+    trained = kept["discriminator"]
+    assert fresh.discriminator is not None
+    for name, value in fresh.discriminator.named_parameters():
+        assert not torch.equal(value, trained[name]), name
+    fresh.load_state(kept)
+    for name, value in fresh.state()["discriminator"].items():
+        assert torch.equal(value, trained[name]), name
+
+
+@pytest.mark.parametrize("last", [2, 5], ids=["before it counts", "after"])
+def test_a_resumed_adversarial_run_ends_bit_for_bit_like_an_undisturbed_one(
+    sharp_run: Path, data: Path, run: Path, sharp: tuple[str, ...], tmp_path: Path, last: int
+):
+    def interrupt(step: int, steps: int, figures: dict[str, float]) -> None:
+        if "loss" in figures and step == last:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(TrainingError, match=f"stopped at step {last}"):
+        train_sharp(data, run, tmp_path / "run", sharp, report=interrupt)
+    train_sharp(data, run, tmp_path / "run", sharp, resume=True)
+    whole, parts = (
+        torch.load(folder / "checkpoint.pt", weights_only=True)
+        for folder in (sharp_run, tmp_path / "run")
+    )
+    for one, other in (
+        (whole["module"], parts["module"]),
+        (whole["stage"]["discriminator"], parts["stage"]["discriminator"]),
+    ):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            assert torch.equal(value, other[name]), name
+
+
+def test_a_run_without_a_discriminator_cannot_go_on_with_one(
+    data: Path, run: Path, sharp: tuple[str, ...], tmp_path: Path
+):
+    plain = (*sharp, "adversarial_weight=0.0", "schedule.steps=1")
+    train_sharp(data, run, tmp_path / "run", plain)
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["stage"] == {}
+    with pytest.raises(TrainingError, match="does not fit this recipe"):
+        train_sharp(data, run, tmp_path / "run", sharp, resume=True)
+
+
+def test_weights_of_the_perceptual_loss_that_are_missing_are_named(
+    data: Path, run: Path, tmp_path: Path
+):
+    with pytest.raises(TrainingError, match=r"perceptual .*nowhere.pth: no such file"):
+        train_sharp(data, run, tmp_path / "run", (*SHARP, f"perceptual={tmp_path}/nowhere.pth"))

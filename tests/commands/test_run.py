@@ -1,0 +1,137 @@
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from editar_cli.batch import Job, Made, Plan
+from editar_cli.commands._run import how_to_go_on, on_exists_rule, ready_to_run, run
+from editar_cli.console import Messages
+from editar_cli.errors import ImageError, UsageError
+from editar_cli.options import OnExists
+
+
+def test_how_to_go_on_skips_what_is_finished(monkeypatch):
+    words = ["/bin/editar", "edit", "in dir", "x", "--overwrite", "--on-exists", "overwrite"]
+    monkeypatch.setattr(sys, "argv", words)
+    said = how_to_go_on(in_place=False, rule_given=True)
+    assert said.endswith("editar edit 'in dir' x --on-exists overwrite --on-exists skip")
+    assert "once more" in how_to_go_on(in_place=True, rule_given=False)
+
+
+def test_how_to_go_on_repeats_the_command_that_was_stopped(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["editar", "translate", "--mode", "depth", "photos"])
+    said = how_to_go_on(in_place=False, rule_given=False)
+    assert said.endswith("To go on: editar translate --mode depth photos")
+
+
+def test_overwrite_is_short_for_on_exists_overwrite():
+    assert on_exists_rule(False, None) is OnExists.SKIP
+    assert on_exists_rule(False, OnExists.ERROR) is OnExists.ERROR
+    assert on_exists_rule(True, None) is OnExists.OVERWRITE
+    assert on_exists_rule(True, OnExists.OVERWRITE) is OnExists.OVERWRITE
+    with pytest.raises(UsageError, match="--overwrite and --on-exists skip"):
+        on_exists_rule(True, OnExists.SKIP)
+
+
+def job(name, output="out.png"):
+    return Job(
+        source=Path(name),
+        output=None if output is None else Path(output),
+        key=name,
+        instruction="a lake",
+        asked="caption",
+    )
+
+
+def test_what_is_planned_is_said_before_it_is_done(capsys):
+    plan = Plan(jobs=[job("a.png")], skipped=[job("b.png")], folders=[Path("x.depth")], captioned=2)
+    assert ready_to_run(plan, Messages(), json_lines=False, dry_run=False)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines() == [
+        "results go to x.depth/",
+        "captions: 2 from text files beside their pictures",
+        "skipped: out.png already there; --overwrite replaces, -o names another place",
+    ]
+
+
+def test_a_dry_run_prints_the_plan_and_ends_there(capsys):
+    plan = Plan(jobs=[job("a.png")], skipped=[job("b.png")], captioned=2)
+    assert not ready_to_run(plan, Messages(), json_lines=False, dry_run=True)
+    said = capsys.readouterr()
+    assert said.out == "a.png -> out.png\nb.png -> out.png (already there, skipped)\n"
+    assert said.err == ""
+
+
+def test_where_all_is_there_nothing_is_left_to_do():
+    plan = Plan(skipped=[job("b.png")])
+    assert not ready_to_run(plan, Messages(quiet=True), json_lines=False, dry_run=False)
+
+
+def test_a_picture_does_not_go_to_a_terminal(monkeypatch):
+    plan = Plan(jobs=[job("a.png", output=None)])
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with pytest.raises(UsageError, match="terminal"):
+        ready_to_run(plan, Messages(), json_lines=False, dry_run=False)
+
+
+class Maker:
+    """Refuses every picture, or has a note on it."""
+
+    def __init__(self, refuse):
+        self.refuse = refuse
+        self.facts = {"model": "fake"}
+
+    def picture_seed(self, key, seed=None):
+        return 1
+
+    def make(self, sources, texts, seeds, on_step=None):
+        if self.refuse == "stop":
+            raise KeyboardInterrupt
+        if self.refuse:
+            return [ImageError(f"{source.name}: is no map") for source in sources]
+        return [Made(pixels=source.pixels, like=source, notes=("inverted",)) for source in sources]
+
+
+@pytest.fixture
+def plan(tmp_path, monkeypatch):
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (4, 4)).save(name)
+    return Plan(jobs=[job(name, f"out/{name}") for name in ("a.png", "b.png")])
+
+
+def start(plan, refuse, **more):
+    settings = {"format": "auto", "json_lines": False, "fail_fast": False, **more}
+    verbs = ("drawing maps", "mapped")
+    run(plan, lambda: (Maker(refuse), 1), Messages(), verbs=verbs, **settings)
+
+
+def test_results_go_to_standard_output_and_notes_to_standard_error(plan, capsys):
+    start(plan, False)
+    said = capsys.readouterr()
+    assert said.out == "out/a.png\nout/b.png\n"
+    assert said.err.splitlines() == ["a.png: inverted", "b.png: inverted", "2 pictures mapped"]
+
+
+def test_failures_are_counted_and_are_exit_code_1(plan, capsys):
+    with pytest.raises(typer.Exit) as leaving:
+        start(plan, True)
+    assert leaving.value.exit_code == 1
+    assert "error: 2 of 2 pictures failed" in capsys.readouterr().err
+
+
+def test_fail_fast_stops_at_the_first_failure(plan, capsys):
+    with pytest.raises(typer.Exit):
+        start(plan, True, fail_fast=True)
+    assert "b.png: is no map" not in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on(plan, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["editar", "translate", "photos"])
+    with pytest.raises(KeyboardInterrupt):
+        start(plan, "stop")
+    assert "To go on: editar translate photos" in capsys.readouterr().err
