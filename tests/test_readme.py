@@ -1,10 +1,13 @@
 """The README's commands are real: files exist, flags exist, and the lines do what they say."""
 
+import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -73,3 +76,43 @@ def test_the_python_lines_run(tiny_bundle, tmp_path, monkeypatch):
     exec(compile(code, str(README), "exec"), {"__name__": "readme"})
     assert Image.open("snowy.jpg").size == (40, 30)
     assert "editar_cli.editor" in sys.modules
+
+
+@pytest.fixture(scope="module")
+def mapped_bundle(tiny_bundle, tmp_path_factory):
+    """The tiny model with extractors that need no download."""
+    folder = tmp_path_factory.mktemp("readme") / "bundle"
+    shutil.copytree(tiny_bundle, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["extractors"] = {
+        "canny": ["opencv"],
+        "depth": ["small"],
+        "segmentation": ["regions"],
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "line", [line.split("#")[0].strip() for line in blocks("sh")[3].splitlines()]
+)
+def test_the_lines_about_maps_work(line, call_editar, mapped_bundle, tmp_path):
+    for name in ("in.jpg", "photos/a.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        ramp = np.linspace(0, 255, 40, dtype=np.uint8)[None, :, None].repeat(30, 0).repeat(3, 2)
+        ramp[8:20, 10:30] = (200, 40, 30)
+        Image.fromarray(ramp).save(path)
+    edges = np.zeros((30, 40), np.uint8)
+    edges[10] = 255
+    Image.fromarray(edges).save(tmp_path / "edges.png")
+    (tmp_path / "captions.csv").write_text("image,caption\nedges.png,a shore\n")
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    settings = {"EDITAR_MODEL": str(mapped_bundle), "EDITAR_DEVICE": "cpu"}
+    result = call_editar(*shlex.split(line)[1:], env=settings)
+    assert result.returncode == 0, result.stderr
+    made = {path for path in tmp_path.rglob("*") if path.is_file()} - before
+    assert made
+    for path in made:
+        with Image.open(path) as image:
+            assert image.height == 30

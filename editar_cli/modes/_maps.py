@@ -31,12 +31,26 @@ _MOST_BULK = 0.62
 most 0.61, greyscale photographs at least 0.64."""
 
 _MOST_TEXTURE = 0.19
-"""Share of places with fine texture: depth maps at most 0.18, 85 % of greyscale photographs more.
-The others are smooth enough to be depth maps, for all that pixels can tell."""
+"""Share of places with fine texture: depth maps at most 0.18, 85 % of greyscale photographs
+more."""
+
+_MOST_TEXTURE_AWAY = 0.11
+"""The same with finer texture, in places away from strong edges only, where JPEG does not ring:
+depth maps at most 0.11. With both bounds 95 % of the greyscale photographs are refused; the others
+are smooth enough to be depth maps, for all that pixels can tell."""
+
+_EXACT_GREYS, _EXACT_FLAT = 64, 0.3
+"""A greyscale photograph may well have no more greys than there are labels, and a flat sky: greys
+are taken as they are where they are few and most of the map is flat. Region maps are flat in 0.44
+or more."""
 
 _LEAST_FLAT, _LEAST_CLEAR, _LEAST_NEAR = 0.03, 0.45, 0.4
 """Shares of a region map's pixels: in neighbourhoods of one colour; clearly nearest to one of the
 few main colours; within 10 of it. Nine in ten photographs fail the first."""
+
+_OFF, _MOST_OFF = 8, 0.25
+"""Share of colours within 8 of one with a larger area: exact maps at most 0.03, JPEG of simple maps
+at least 0.67."""
 
 _MAIN_COLOURS, _LEAST_SHARE, _APART = 32, 0.02, 40.0
 REGIONS = 6
@@ -126,11 +140,11 @@ def read_depth(raw: RawMap, invert: bool, style: str = "") -> Reading:
         notes.append("near was dark, inverted")
     near[missing] = 0
     grey = np.rint(255 * near).astype(np.uint8)
-    texture = _texture(grey)
-    if texture > _MOST_TEXTURE:
+    texture, away = _texture(grey)
+    if max(texture - _MOST_TEXTURE, away - _MOST_TEXTURE_AWAY) > 0:
         raise ImageError(
-            f"{raw.name}: is no depth map: {100 * texture:.0f} % of it has fine texture; a "
-            f"photograph? Then {_FIND}"
+            f"{raw.name}: is no depth map: {100 * max(texture, away):.0f} % of it has fine "
+            f"texture; a photograph? Then {_FIND}"
         )
     third = max(1, grey.shape[0] // 3)
     if not invert and float(grey[-third:].mean()) + 40 < float(grey[:third].mean()):
@@ -150,12 +164,20 @@ def read_segmentation(raw: RawMap, invert: bool, style: str = "coco-stuff") -> R
     if invert:
         raise ImageError(f"{raw.name}: a segmentation map cannot be the other way round")
     pixels = _checked(raw)
+    if raw.deep is not None and int(raw.deep.max()) < 256:
+        # Labels in a 16-bit file, which scaled to 8 bits would all be 0 or 1.
+        pixels = _rgb(raw.deep.astype(np.uint8))
     notes: list[str] = []
     if _flat(pixels) >= 0.999 or _few(pixels):
         labels, colours = _as_they_are(pixels)
     else:
         flat, clear, near = _region_features(pixels)
-        if flat < _LEAST_FLAT or clear < _LEAST_CLEAR or near < _LEAST_NEAR:
+        grey = bool((pixels == pixels[..., :1]).all())
+        if (
+            flat < (_EXACT_FLAT if grey else _LEAST_FLAT)
+            or clear < _LEAST_CLEAR
+            or near < _LEAST_NEAR
+        ):
             raise ImageError(
                 f"{raw.name}: is no map of regions: only {100 * flat:.0f} % of it lies in flat "
                 f"colour; a photograph? Then {_FIND}"
@@ -332,13 +354,26 @@ def _bulk(grey: Grey) -> float:
     return float(broad.sum() / max(1, int(soft.sum())))
 
 
-def _texture(grey: Grey) -> float:
-    """Share of places where most pixels differ from their neighbourhood's mean by over 1.5."""
+def _texture(grey: Grey) -> tuple[float, float]:
+    """Share of places with texture: in all of the map, and away from its strong edges.
+
+    For the first, most pixels of a place differ from their neighbourhood's mean by over 1.5; for
+    the second, three in ten do by over 1.
+    """
     import cv2
 
     small = _small(grey).astype(np.float32)
-    rough = (np.abs(small - cv2.blur(small, (3, 3))) > 1.5).astype(np.float32)
-    return float((cv2.blur(rough, (9, 9)) > 0.5).mean())
+    detail = np.abs(small - cv2.blur(small, (3, 3)))
+    rough = cv2.blur((detail > 1.5).astype(np.float32), (9, 9)) > 0.5
+    fine = cv2.blur((detail > 1.0).astype(np.float32), (9, 9)) > 0.3
+    window = np.ones((3, 3), np.uint8)
+    edges = ((cv2.dilate(small, window) - cv2.erode(small, window)) > 40).astype(np.uint8)
+    # JPEG rings through a block of eight pixels.
+    away = cv2.dilate(edges, np.ones((17, 17), np.uint8)) == 0
+    # Edges everywhere leave too little to judge by, and are a texture themselves unless the map is
+    # so small that any outline fills it.
+    alone = 1.0 if min(small.shape) >= 64 else 0.0
+    return float(rough.mean()), float(fine[away].mean()) if away.mean() >= 0.1 else alone
 
 
 def _rainbow(pixels: Picture) -> bool:
@@ -351,7 +386,16 @@ def _rainbow(pixels: Picture) -> bool:
 def _few(pixels: Picture) -> bool:
     """Whether there are no more colours than a label map can have."""
     codes = pixels.reshape(-1, 3).astype(np.int64) @ np.array([65536, 256, 1])
-    return len(np.unique(codes)) <= 172 and _flat(pixels) >= _LEAST_FLAT
+    found, areas = np.unique(codes, return_counts=True)
+    if (pixels == pixels[..., :1]).all():
+        return len(found) <= _EXACT_GREYS and _flat(pixels) >= _EXACT_FLAT
+    if len(found) > 172 or _flat(pixels) < _LEAST_FLAT:
+        return False
+    # JPEG of a simple map has few colours too, but most are a larger one's, a little off.
+    colours = np.stack([found >> 16, (found >> 8) & 255, found & 255], axis=1)
+    near = np.abs(colours[:, None] - colours[None]).max(2) <= _OFF
+    larger = areas[None] > areas[:, None]
+    return bool((near & larger).any(1).mean() < _MOST_OFF)
 
 
 def _flat(pixels: Picture) -> float:

@@ -269,7 +269,7 @@ def test_at_most_six_colours_remain_and_the_rest_is_told(count: int):
     assert any("small" in note for note in reading.notes)
 
 
-@pytest.mark.parametrize("change", [twice, lambda m: jpeg(twice(m))])
+@pytest.mark.parametrize("change", [jpeg, twice, lambda m: jpeg(twice(m))])
 def test_blended_colours_become_the_nearest_dominant_one(change):
     wanted = read_segmentation(raw(regions()), False, "regions").pixels
     changed = change(regions())
@@ -359,3 +359,29 @@ def test_smooth_maps_stay_smooth(size: tuple[int, int]):
 def test_a_map_of_the_right_size_is_left_alone(kind):
     edges = canny_map(photo("city", 120))
     assert np.array_equal(resize_map(edges, edges.shape[1::-1], kind), edges)
+
+
+@pytest.mark.parametrize("width", [300, 333, 360, 640, 700, 1000])
+def test_a_straight_line_survives_at_every_place_and_ratio(width: int):
+    for column in range(20, 60):
+        picture = np.zeros((width, width, 3), np.uint8)
+        picture[:, column] = 255
+        small = resize_map(picture, (256, 256), "lines")
+        assert set((small[..., 0] > 0).sum(1).tolist()) <= {1, 2}
+
+
+def test_label_ids_in_a_16_bit_file_are_read():
+    deep = np.full((60, 60), 3, np.uint16)
+    deep[30:] = 170
+    eight = np.repeat(((deep.astype(int) + 128) // 257).astype(np.uint8)[..., None], 3, 2)
+    raw = RawMap(pixels=eight, deep=deep, grey=True, channels=1)
+    pixels = read_segmentation(raw, False, "coco-stuff").pixels
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) == 2
+
+
+@pytest.mark.parametrize("style", ["regions", "coco-stuff"])
+def test_a_greyscale_photograph_of_low_contrast_is_no_label_map(style: str):
+    grey = np.random.default_rng(0).normal(100, 15, (120, 120)).clip(0, 170).astype(np.uint8)
+    grey[:30] = 150
+    with pytest.raises(ImageError):
+        read_segmentation(RawMap(pixels=np.repeat(grey[..., None], 3, 2), grey=True), False, style)
