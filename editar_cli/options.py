@@ -5,10 +5,11 @@ A sampling flag left out is ``None``: the model's own defaults, stored in its bu
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from editar_cli.config import SamplingConfig
 from editar_cli.errors import UsageError
 from editar_cli.geometry import Fit
 
@@ -228,6 +229,17 @@ RecipeOption = Annotated[
     Path | None,
     typer.Option("--recipe", metavar="FILE", help="Recipe file (TOML). Default: built-in values."),
 ]
+
+
+def sampling_given(**values: float | int | None) -> dict[str, Any]:
+    """The sampling flags that a person gave, checked now and not after a model has loaded.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
+    given: dict[str, Any] = {flag: value for flag, value in values.items() if value is not None}
+    SamplingConfig(**given)
+    return given
 
 
 def parse_batch_size(text: str) -> int | None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from editar_cli import options
-from editar_cli.config import SamplingConfig
 from editar_cli.console import Messages, ProgressCallback
 from editar_cli.errors import ImageError, UsageError
 
@@ -111,17 +110,14 @@ def mini(
     start = time.perf_counter()
     messages = Messages(quiet=quiet)
     at_once = options.parse_batch_size(batch_size)
-    given = {
-        "guidance": guidance,
-        "image_guidance": image_guidance,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "guidance_interval": guidance_interval,
-    }
-    sampling: dict[str, Any] = {flag: value for flag, value in given.items() if value is not None}
-    # Wrong values are told at once, not after the model has loaded.
-    SamplingConfig(**sampling)
+    sampling = options.sampling_given(
+        guidance=guidance,
+        image_guidance=image_guidance,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        guidance_interval=guidance_interval,
+    )
 
     from editar_cli.benchmarks.mini import MiniSettings, run_mini
     from editar_cli.benchmarks.report import (
@@ -233,17 +229,14 @@ def translate(
     start = time.perf_counter()
     messages = Messages(quiet=quiet)
     at_once = options.parse_batch_size(batch_size)
-    given = {
-        "guidance": guidance,
-        "image_guidance": image_guidance,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "guidance_interval": guidance_interval,
-    }
-    sampling: dict[str, Any] = {flag: value for flag, value in given.items() if value is not None}
-    # Wrong values are told at once, not after the model has loaded.
-    SamplingConfig(**sampling)
+    sampling = options.sampling_given(
+        guidance=guidance,
+        image_guidance=image_guidance,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        guidance_interval=guidance_interval,
+    )
     from editar_cli.modes._settings import MapSettings
 
     names = modes.split(",")

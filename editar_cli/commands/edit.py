@@ -1,13 +1,12 @@
 """``editar edit``: pictures and an instruction in, edited pictures out."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from editar_cli import options
 from editar_cli.commands._run import on_exists_rule, ready_to_run, run
-from editar_cli.config import SamplingConfig
 from editar_cli.console import Messages
 
 if TYPE_CHECKING:
@@ -79,17 +78,14 @@ def edit(
     )
     plan = batch.plan_jobs(inputs, text, placement, recursive=recursive, rows=rows)
     at_once = options.parse_batch_size(batch_size)
-    given = {
-        "guidance": guidance,
-        "image_guidance": image_guidance,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "guidance_interval": guidance_interval,
-    }
-    sampling: dict[str, Any] = {flag: value for flag, value in given.items() if value is not None}
-    # Wrong values are told at once, not after the model has loaded.
-    SamplingConfig(**sampling)
+    sampling = options.sampling_given(
+        guidance=guidance,
+        image_guidance=image_guidance,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        guidance_interval=guidance_interval,
+    )
     if not ready_to_run(plan, messages, json_lines=json_lines, dry_run=dry_run):
         return
 

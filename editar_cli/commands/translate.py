@@ -3,13 +3,12 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from editar_cli import options
 from editar_cli.commands._run import on_exists_rule, ready_to_run, run
-from editar_cli.config import SamplingConfig
 from editar_cli.console import Messages
 from editar_cli.errors import UsageError
 from editar_cli.modes import NAMES
@@ -176,17 +175,14 @@ def translate(
         own_tags=tags,
     )
     at_once = options.parse_batch_size(batch_size)
-    given = {
-        "guidance": guidance,
-        "image_guidance": image_guidance,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "guidance_interval": guidance_interval,
-    }
-    sampling: dict[str, Any] = {flag: value for flag, value in given.items() if value is not None}
-    # Wrong values are told at once, not after the model has loaded.
-    SamplingConfig(**sampling)
+    sampling = options.sampling_given(
+        guidance=guidance,
+        image_guidance=image_guidance,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        guidance_interval=guidance_interval,
+    )
     settings = MapSettings(
         mode=mode,
         extractor=extractor,
