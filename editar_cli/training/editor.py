@@ -19,6 +19,7 @@ from editar_cli.errors import TrainingError
 from editar_cli.models.gpt import EditARTransformer, GPTConfig
 from editar_cli.models.vq import VQConfig, VQTokenizer
 from editar_cli.text import MiniLMEncoder, TextEncoder
+from editar_cli.training.cutouts import split_cutouts
 from editar_cli.training.distillation import Teacher, distillation_mse
 from editar_cli.training.initialisation import initialise
 from editar_cli.training.losses import code_cross_entropy
@@ -124,6 +125,9 @@ class EditorStage:
         captions = read_captions(data)
         scenes = sorted((data / "scenes").glob("*.depth.png"))
         train_scenes, kept_scenes = split(scenes, recipe.keep_out_every) if scenes else ([], [])
+        train_cutouts, kept_cutouts = None, None
+        if recipe.local_share:
+            train_cutouts, kept_cutouts = split_cutouts(data / "cutouts", recipe.keep_out_every)
         output.mkdir(parents=True, exist_ok=True)
 
         def prepare(name: str, kept: bool, count: int) -> TokenizedPairs:
@@ -135,6 +139,7 @@ class EditorStage:
                 seed=recipe.run.seed + (1 if kept else 0),
                 views=count,
                 held_out_wording=kept,
+                cutouts=kept_cutouts if kept else train_cutouts,
             )
             return tokenize_pairs(
                 views,

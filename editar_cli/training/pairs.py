@@ -8,7 +8,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from editar_cli.errors import TrainingError
 from editar_cli.models.vq import VQTokenizer
 from editar_cli.modes import canny, depth, hed, segmentation
 from editar_cli.modes._mode import Extract, Extractor, ExtractorSettings
-from editar_cli.synthesis import EFFECTS, make_pair
+from editar_cli.synthesis import EFFECTS, Mask, make_pair
+from editar_cli.synthesis.cutouts import Cutout, Cutouts
+from editar_cli.synthesis.local import LOCAL_EFFECTS, make_local_pair
 from editar_cli.training.loop import leave_signals
 from editar_cli.training.photos import load_photo
 from editar_cli.training.recipe import EditorRecipe
@@ -35,16 +38,22 @@ SCENE_SHARE = 0.25  # of depth pairs, where photographs' depth is at hand too
 HED_SHARE = 0.25  # of translated views: its network is the slowest extractor
 HED_SIDE = 256
 VIEW_SCALE = 2  # effects are made at this multiple of the model's size, as they are on large photos
+LONGEST_VIEW = 3.0  # times its short side, of a view that is not squashed yet
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One source with several edits of it, all HWC uint8 RGB at the model's size."""
+    """One source with several edits of it, all HWC uint8 RGB at the model's size.
 
-    sources: list[Picture]
-    targets: list[Picture]
-    instructions: list[str]
-    families: list[str]
+    Local edits have a source each. `masks` (HW bool) says where a target may differ from its
+    source; `None` is everywhere.
+    """
+
+    sources: list[Picture] = field(default_factory=list)
+    targets: list[Picture] = field(default_factory=list)
+    instructions: list[str] = field(default_factory=list)
+    families: list[str] = field(default_factory=list)
+    masks: list[Mask | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -73,17 +82,25 @@ class PairDataset(Dataset[Sample]):
         seed: int,
         views: int,
         held_out_wording: bool,
+        cutouts: Cutouts | None = None,
     ) -> None:
+        if recipe.local_share and cutouts is None:
+            raise TrainingError(
+                f"local_share {recipe.local_share} needs cut-outs: a folder cutouts/ with "
+                "cutouts.tsv beside photos/; set it to 0 to train without"
+            )
         self.recipe = recipe
+        self.cutouts = cutouts
         self.photos = [load_photo(path, LOADED_SIDE) for path in photos]
         self.captions = [captions.get(path.name, "") for path in photos]
         self.scenes = scenes
         self.seed = seed
         self.views = views
         self.held_out_wording = held_out_wording
-        weights = np.array([recipe.family_weights.get(name, 1.0) for name in EFFECTS])
         self.families = list(EFFECTS)
-        self.cumulative = np.cumsum(weights / weights.sum())
+        self.cumulative = _cumulative(recipe, self.families)
+        self.local_families = list(LOCAL_EFFECTS)
+        self.local_cumulative = _cumulative(recipe, self.local_families)
         self._load_extractors()
 
     def _load_extractors(self) -> None:
@@ -104,26 +121,32 @@ class PairDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng([self.seed, index])
         which = int(rng.integers(len(self.photos)))
-        view = self._view(self.photos[which], rng)
-        if rng.random() < self.recipe.map_share:
+        kind = rng.random()
+        local = self.recipe.map_share <= kind < self.recipe.map_share + self.recipe.local_share
+        # A thing stands in a photograph as wide as that is, and is squashed with it.
+        view = self._view(self.photos[which], rng, squash=not local)
+        if kind < self.recipe.map_share:
             return self._translation(view, self.captions[which], rng)
-        sample = Sample([], [], [], [])
+        sample = Sample()
         for _ in range(self.recipe.edits_per_view):
-            family = self.families[
-                min(int(np.searchsorted(self.cumulative, rng.random())), len(self.families) - 1)
-            ]
-            pair = make_pair(
-                view,
-                family,
-                seed=int(rng.integers(2**31)),
-                held_out_wording=self.held_out_wording,
-            )
-            self._add(sample, pair.source, pair.edited, pair.instruction, family)
+            draw, seed = rng.random(), int(rng.integers(2**31))
+            if local:
+                assert self.cutouts is not None
+                family = _drawn(self.local_families, self.local_cumulative, draw)
+                pair = make_local_pair(
+                    view, family, self.cutouts, seed=seed, held_out_wording=self.held_out_wording
+                )
+                mask = self._small_mask(pair.mask)
+            else:
+                family = _drawn(self.families, self.cumulative, draw)
+                pair = make_pair(view, family, seed=seed, held_out_wording=self.held_out_wording)
+                mask = None
+            self._add(sample, pair.source, pair.edited, pair.instruction, family, mask)
         return sample
 
     def _translation(self, view: Picture, caption: str, rng: np.random.Generator) -> Sample:
         """The maps of one picture as the extractors make them, each with the picture as target."""
-        sample = Sample([], [], [], [])
+        sample = Sample()
         caption = caption if rng.random() < 0.5 else ""
         small = self._small(view)
         self._add(sample, canny.canny_map(small), small, canny.PROMPT + caption, "canny")
@@ -142,15 +165,22 @@ class PairDataset(Dataset[Sample]):
         return sample
 
     def _add(
-        self, sample: Sample, source: Picture, target: Picture, instruction: str, family: str
+        self,
+        sample: Sample,
+        source: Picture,
+        target: Picture,
+        instruction: str,
+        family: str,
+        mask: Mask | None = None,
     ) -> None:
         sample.sources.append(self._small(source))
         sample.targets.append(self._small(target))
         sample.instructions.append(instruction)
         sample.families.append(family)
+        sample.masks.append(mask)
 
-    def _view(self, photo: Picture, rng: np.random.Generator) -> Picture:
-        """Half of the time the whole frame, else a part of it; squashed to a square, flipped."""
+    def _view(self, photo: Picture, rng: np.random.Generator, *, squash: bool) -> Picture:
+        """Half of the time the whole frame, else a part of it; flipped, squashed to a square."""
         import cv2
 
         height, width = photo.shape[:2]
@@ -160,7 +190,14 @@ class PairDataset(Dataset[Sample]):
             left = rng.integers(width - cut_width + 1)
             photo = photo[top : top + cut_height, left : left + cut_width]
         side = self.recipe.image_size * VIEW_SCALE
-        view = cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA)
+        size = (side, side)
+        if not squash:
+            scale = side / min(photo.shape[:2])
+            size = (
+                min(round(photo.shape[1] * scale), round(LONGEST_VIEW * side)),
+                min(round(photo.shape[0] * scale), round(LONGEST_VIEW * side)),
+            )
+        view = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
         if rng.random() < 0.5:
             view = view[:, ::-1]
         if rng.random() < 0.3:
@@ -177,6 +214,24 @@ class PairDataset(Dataset[Sample]):
             return picture
         small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
         return np.asarray(small, np.uint8)
+
+    def _small_mask(self, mask: Mask) -> Mask:
+        """True wherever a small pixel has a part of the mask."""
+        import cv2
+
+        size = self.recipe.image_size
+        parts = cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+        return np.asarray(parts > 0, np.bool_)
+
+
+def _cumulative(recipe: EditorRecipe, names: Sequence[str]) -> NDArray[np.float64]:
+    """Running sums of the families' shares."""
+    weights = np.array([recipe.family_weights.get(name, 1.0) for name in names])
+    return np.cumsum(weights / max(weights.sum(), 1e-9))
+
+
+def _drawn(names: Sequence[str], cumulative: NDArray[np.float64], draw: float) -> str:
+    return names[min(int(np.searchsorted(cumulative, draw)), len(names) - 1)]
 
 
 def _extractor(extractor: Extractor, weights: str, side: int | None = None) -> Extract | None:
@@ -235,7 +290,9 @@ def tokenize_pairs(
             found = [next(codes) for _ in _distinct(sample.sources)]
             found *= len(sample.sources) if len(found) == 1 else 1
             sources.extend(found)
-            targets.extend(next(codes) for _ in sample.targets)
+            for source, mask in zip(found, sample.masks, strict=True):
+                target = next(codes)
+                targets.append(target if mask is None else keep_outside(source, target, mask))
             instructions.extend(sample.instructions)
             families.extend(sample.families)
             done += len(sample.targets)
@@ -250,6 +307,25 @@ def tokenize_pairs(
     )
     _write(cache, key, pairs)
     return pairs
+
+
+def keep_outside(source: Tensor, target: Tensor, mask: Mask) -> Tensor:
+    """The target's codes where the edit can be seen in them, else the source's.
+
+    The tokenizer looks at a whole picture at once, so that a change at one end turns a fifth of
+    the codes at the other to ones that mean the same. A model cannot know which, and would learn
+    to change what the sentence leaves alone.
+
+    Args:
+        source, target: (S,) codes of a square grid.
+        mask: (H, W) where the pictures may differ; codes next to it count as touched.
+    """
+    import cv2
+
+    grid = round(len(source) ** 0.5)
+    touched = cv2.resize(mask.astype(np.float32), (grid, grid), interpolation=cv2.INTER_AREA) > 0
+    grown = cv2.dilate(touched.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return torch.where(torch.from_numpy(grown.reshape(-1)), target, source)
 
 
 def _groups(samples: DataLoader[Sample], size: int) -> Iterator[list[Sample]]:
@@ -287,10 +363,12 @@ def _key(views: PairDataset, tokenizer: VQTokenizer, count: int) -> str:
                 recipe.image_size,
                 recipe.edits_per_view,
                 recipe.map_share,
+                recipe.local_share,
                 recipe.depth_network,
                 recipe.hed_network,
                 recipe.family_weights,
                 views.families,
+                views.local_families,
                 views.seed,
                 views.held_out_wording,
                 count,
@@ -301,9 +379,19 @@ def _key(views: PairDataset, tokenizer: VQTokenizer, count: int) -> str:
     )
     for photo in views.photos:
         digest.update(str(photo.shape).encode() + photo.tobytes())
+    if recipe.local_share and views.cutouts is not None:
+        for cutout in (*views.cutouts.shown, None, *views.cutouts.drawn):
+            digest.update(_description(cutout))
     for value in tokenizer.state_dict().values():
         digest.update(value.float().cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _description(cutout: Cutout | None) -> bytes:
+    if cutout is None:
+        return b"-"
+    facts = [cutout.noun, cutout.plural, cutout.airborne, cutout.weight, cutout.picture.shape]
+    return json.dumps(facts).encode() + cutout.picture.tobytes()
 
 
 def _write(cache: Path, key: str, pairs: TokenizedPairs) -> None:

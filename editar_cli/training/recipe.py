@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from editar_cli.config import SamplingConfig
 from editar_cli.errors import UsageError
+from editar_cli.synthesis import EFFECTS
+from editar_cli.synthesis.local import LOCAL_EFFECTS
 
 T = TypeVar("T")
 
@@ -171,9 +173,12 @@ class EditorRecipe:
         edits_per_view: pairs that share one crop of a photograph as their source.
         validation_pairs: kept-out pairs for the validation loss.
         map_share: share of views of photographs whose pairs go from condition maps to the view.
+        local_share: share of views whose pairs are edits of single things, made with the cut-outs
+            in the data folder.
         depth_network: weights of the small depth network; "" takes depth from rendered scenes only.
         hed_network: weights of the HED network; "" leaves HED maps out.
-        family_weights: how often an edit family is drawn, over 1; families not named have 1.
+        family_weights: how often an edit family is drawn, over 1; families not named have 1. Looks
+            and local edits are drawn apart.
         changed_weight: weight in the loss of codes that differ from the source's, over 1.
         noisy_share: share of samples whose fed-in target codes are partly random; 0 as published.
         distillation_weight: weight of the teacher's term; 0 trains without a teacher.
@@ -196,6 +201,7 @@ class EditorRecipe:
     edits_per_view: int = 4
     validation_pairs: int = 192
     map_share: float = 0.25
+    local_share: float = 0.0
     depth_network: str = ""
     hed_network: str = ""
     family_weights: dict[str, float] = field(default_factory=dict)
@@ -217,6 +223,22 @@ class EditorRecipe:
     def __post_init__(self) -> None:
         _positive("recipe", pairs=self.pairs, edits_per_view=self.edits_per_view)
         _positive("recipe", keep_out_every=self.keep_out_every, image_size=self.image_size)
+        for name in ("map_share", "local_share"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise UsageError(f"{name} {getattr(self, name)}: must be between 0 and 1")
+        if self.map_share + self.local_share > 1.0:
+            raise UsageError(
+                f"map_share {self.map_share} and local_share {self.local_share}: must be 1 in sum "
+                "at most; the rest are looks"
+            )
+        families = {*EFFECTS, *LOCAL_EFFECTS}
+        if strangers := sorted(set(self.family_weights) - families):
+            raise UsageError(
+                f"[family_weights]: no edit family is called {strangers[0]!r}; there are: "
+                f"{', '.join(sorted(families))}"
+            )
+        if any(weight < 0 for weight in self.family_weights.values()):
+            raise UsageError("[family_weights]: a weight is below 0")
         known = {entry.name for entry in dataclasses.fields(SamplingConfig)}
         for name in ("sampling", "translation"):
             if unknown := sorted(set(getattr(self, name)) - known):

@@ -10,6 +10,7 @@ from editar_cli.models.gpt import GPTConfig
 from editar_cli.models.vq import VQConfig
 from editar_cli.modes import load_mode
 from editar_cli.synthesis import EFFECTS
+from editar_cli.synthesis.local import LOCAL_EFFECTS
 from editar_cli.training.recipe import (
     DepthRecipe,
     EditorRecipe,
@@ -146,7 +147,7 @@ def test_the_shipped_recipes_describe_models_that_can_be_built(file: Path):
             if second.model:
                 shape = {"vocab_size": 8, "grid": 4, "text_tokens": second.text_tokens}
                 GPTConfig(**shape, **second.model)
-            assert set(second.family_weights) <= set(EFFECTS)
+            assert set(second.family_weights) <= {*EFFECTS, *LOCAL_EFFECTS}
 
 
 @pytest.mark.parametrize("file", sorted(SHIPPED.glob("*-editor*.toml")), ids=lambda file: file.stem)
