@@ -54,39 +54,3 @@ def text_embeddings(
 def null_text_embeddings(model: EditARTransformer, batch: int) -> Tensor:
     """(batch, T, D): the unconditional branch's text."""
     return model.embed_text(model.null_text[None]).expand(batch, -1, -1)
-
-
-def branch_mask(codes: int, text_tokens: int, guided: int, device: torch.device) -> Tensor:
-    """(2, L) bool: which cached positions each guidance branch sees while decoding.
-
-    A cache row is ``[S image | T text | T null text | c0 u0 c1 u1 ... | c ...]``: the image is
-    stored once for both branches, their output codes alternate while ``guided`` codes last, and
-    the conditional branch goes on alone after that.
-
-    Args:
-        codes: S.
-        text_tokens: T.
-        guided: output codes that are fed to both branches.
-        device: where the mask lives.
-    """
-    length = codes + 2 * text_tokens + guided + codes
-    mask = torch.zeros(2, length, dtype=torch.bool, device=device)
-    mask[:, :codes] = True
-    mask[0, codes : codes + text_tokens] = True
-    mask[1, codes + text_tokens : codes + 2 * text_tokens] = True
-    tail = codes + 2 * text_tokens
-    mask[0, tail : tail + 2 * guided : 2] = True
-    mask[1, tail + 1 : tail + 2 * guided : 2] = True
-    mask[0, tail + 2 * guided :] = True
-    return mask
-
-
-def text_mask(codes: int, text_tokens: int, branches: int, device: torch.device) -> Tensor:
-    """(branches * T, S + branches * T) bool: causal text after a full view of the image.
-
-    With two branches the null text sees the image and itself, never the given text.
-    """
-    causal = torch.ones(text_tokens, text_tokens, dtype=torch.bool, device=device).tril()
-    text = torch.kron(torch.eye(branches, dtype=torch.bool, device=device), causal)
-    image = torch.ones(branches * text_tokens, codes, dtype=torch.bool, device=device)
-    return torch.cat([image, text], dim=1)

@@ -1,44 +1,108 @@
 """One engine behind every command: pixels and sentences in, pixels out.
 
-``edit`` is the whole path of a batch: tokenize, condition, decode, detokenize.
+``Engine.stream`` is the whole path: tokenize, condition, decode, detokenize. Pictures are taken one
+by one as rows become free and given out as they are finished, so whoever reads and writes them can
+work meanwhile.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from editar_cli.config import SamplingConfig
-from editar_cli.decoding import sequential
+from editar_cli.decoding.decoder import FREE, Request, Strategy, decode
+from editar_cli.decoding.layout import Layout
+from editar_cli.decoding.rows import Rows
+from editar_cli.decoding.sequential import Sequential
+from editar_cli.decoding.speculative import Speculative
 
 if TYPE_CHECKING:
     from editar_cli.checkpoints.native import Bundle
 
+# Most pictures at once: beyond these a device has no more to give.
+MOST_ROWS = {"cpu": 4, "mps": 8, "cuda": 64}
+# Share of the free memory that caches may take; passes, pictures and other programs need the rest.
+MEMORY_SHARE = 0.6
 
-@dataclass(frozen=True)
-class EditResult:
-    """What an edit of B pictures leaves: codes (B, g, g) int64, pixels (B, 3, S, S) in [-1, 1].
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One picture to edit.
+
+    Args:
+        pixels: (3, S, S) float in [-1, 1], S the bundle's image size.
+        instruction: a sentence.
+        seed: the picture's codes depend on its own alone (see ``sampling``).
+        changeable: (g, g) bool, cells whose codes may differ from the source's; all if ``None``.
+    """
+
+    pixels: Tensor
+    instruction: str
+    seed: int
+    changeable: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edited:
+    """What an edit of one picture leaves: codes (g, g) int64, pixels (3, S, S) in [-1, 1].
 
     The decoded source shows what the tokenizer makes of the source alone, so that a caller can
     tell the edit from the tokenizer's own losses.
+
+    Args:
+        index: of its task.
+        source_codes, edited_codes: what went into the transformer and came out.
+        decoded_source, decoded_edited: what the tokenizer makes of them.
+        passes: runs of the transformer behind its prefix.
     """
+
+    index: int
+    source_codes: Tensor
+    edited_codes: Tensor
+    decoded_source: Tensor
+    decoded_edited: Tensor
+    passes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditResult:
+    """``Edited`` of B pictures, in order: codes (B, g, g), pixels (B, 3, S, S), passes of each."""
 
     source_codes: Tensor
     edited_codes: Tensor
     decoded_source: Tensor
     decoded_edited: Tensor
+    passes: list[int]
 
 
 class Engine:
-    """A loaded bundle, ready to edit batches."""
+    """A loaded bundle, ready to edit.
 
-    def __init__(self, bundle: "Bundle") -> None:
+    Args:
+        bundle: the model; its transformer is prepared for decoding and cannot be trained any more.
+        int8: keep the weights that every step reads in 8 bits.
+        strategy: how codes are guessed; which codes come out does not depend on it.
+    """
+
+    def __init__(
+        self,
+        bundle: "Bundle",
+        *,
+        int8: bool = False,
+        strategy: Literal["speculative", "sequential"] = "speculative",
+    ) -> None:
         self.bundle = bundle
         self.transformer = bundle.transformer.eval()
+        self.transformer.prepare_for_decoding(int8=int8)
         self.tokenizer = bundle.tokenizer.eval()
+        self.strategy: Strategy = Speculative() if strategy == "speculative" else Sequential()
+        self._rows: Rows | None = None
 
     @torch.inference_mode()
     def encode(self, pixels: Tensor) -> Tensor:
@@ -50,7 +114,86 @@ class Engine:
         """(B, h, w) int64 codes -> (B, 3, H, W) float32 in [-1, 1]."""
         return self.tokenizer.decode(codes).clamp(-1, 1)
 
-    @torch.inference_mode()
+    def stream(
+        self,
+        tasks: Iterable[Task],
+        sampling: SamplingConfig,
+        *,
+        slots: int,
+        on_codes: Callable[[int], None] = lambda count: None,
+        on_fewer_slots: Callable[[int], None] = lambda slots: None,
+    ) -> Iterator[Edited]:
+        """Edit pictures, ``slots`` at a time.
+
+        Where memory runs out it goes on with half as many, and the pictures that were under way
+        start again.
+
+        Args:
+            tasks: taken one by one as rows become free.
+            sampling: guidance and filtering, the same for all.
+            slots: pictures at once, 1 or more.
+            on_codes: told how many codes have come to stand since the last time; negative where
+                pictures start again.
+            on_fewer_slots: told the new number when memory ran out.
+
+        Yields:
+            Pictures as they are finished, not in the order of the tasks.
+
+        Raises:
+            MemoryError: memory ran out with one picture at a time; what was not yielded is not
+                done.
+        """
+        under_way: dict[int, Request] = {}
+        stood = 0
+
+        def count(codes: int) -> None:
+            nonlocal stood
+            stood += codes
+            on_codes(codes)
+
+        def requests() -> Iterator[tuple[int, Request]]:
+            for index, task in enumerate(tasks):
+                yield index, self._request(task)
+
+        waiting = requests()
+        while True:
+            order: list[int] = []
+            again = list(under_way.items())
+
+            def taken(
+                order: list[int] = order, again: list[tuple[int, Request]] = again
+            ) -> Iterator[Request]:
+                for index, request in chain(again, waiting):
+                    order.append(index)
+                    under_way[index] = request
+                    yield request
+
+            try:
+                for done in decode(
+                    self.transformer,
+                    taken(),
+                    sampling,
+                    self.strategy,
+                    rows=self.rows(slots, sampling),
+                    on_codes=count,
+                ):
+                    index = order[done.index]
+                    edited = self._edited(index, under_way[index], done.codes, done.passes)
+                    del under_way[index]
+                    stood -= done.codes.numel()
+                    yield edited
+                return
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+                self._rows = None
+                if slots == 1:
+                    raise MemoryError(str(error)) from error
+            slots = max(1, min(slots, len(under_way)) // 2)
+            on_codes(-stood)
+            stood = 0
+            on_fewer_slots(slots)
+
     def edit(
         self,
         pixels: Tensor,
@@ -58,8 +201,11 @@ class Engine:
         seeds: Sequence[int],
         sampling: SamplingConfig,
         on_step: Callable[[int, int], None] | None = None,
+        *,
+        changeable: Tensor | None = None,
+        slots: int | None = None,
     ) -> EditResult:
-        """Edit a batch of pictures.
+        """Edit pictures that are all at hand.
 
         Args:
             pixels: (B, 3, S, S) float in [-1, 1], S the bundle's image size.
@@ -67,22 +213,123 @@ class Engine:
             seeds: B numbers; a picture's codes depend on its own alone (see ``sampling``).
             sampling: guidance and filtering.
             on_step: called with (codes done, codes in all).
+            changeable: (B, g, g) bool, cells whose codes may differ from the source's.
+            slots: pictures at once; as many as suit the device where left out.
+
+        Raises:
+            MemoryError: memory ran out with one picture at a time.
         """
         assert len(instructions) == len(seeds) == pixels.shape[0]
-        source_codes = self.encode(pixels)
-        text = self.bundle.text_encoder.encode(instructions).to(self.bundle.device)
-        edited = sequential.decode(
-            self.transformer,
-            source_codes.flatten(1),
-            text,
-            torch.tensor(seeds, dtype=torch.int64, device=self.bundle.device),
-            sampling,
-            on_step,
-        ).view_as(source_codes)
+        total, done = len(pixels) * self.transformer.config.codes, 0
+
+        def on_codes(codes: int) -> None:
+            nonlocal done
+            done += codes
+            if on_step is not None:
+                on_step(done, total)
+
+        tasks = (
+            Task(
+                pixels=pixels[i],
+                instruction=instructions[i],
+                seed=seeds[i],
+                changeable=None if changeable is None else changeable[i],
+            )
+            for i in range(len(pixels))
+        )
+        slots = min(slots or self.slots(sampling), len(pixels))
+        found = list(self.stream(tasks, sampling, slots=slots, on_codes=on_codes))
+        found.sort(key=lambda edited: edited.index)
+        return EditResult(
+            source_codes=torch.stack([edited.source_codes for edited in found]),
+            edited_codes=torch.stack([edited.edited_codes for edited in found]),
+            decoded_source=torch.stack([edited.decoded_source for edited in found]),
+            decoded_edited=torch.stack([edited.decoded_edited for edited in found]),
+            passes=[edited.passes for edited in found],
+        )
+
+    def slots(self, sampling: SamplingConfig) -> int:
+        """How many pictures at once serve this device well: what its free memory holds, 1 or more,
+        up to a number beyond which nothing is gained."""
+        device = self.bundle.device
+        most = MOST_ROWS[device.type]
+        if self._rows is not None:
+            # Its memory is taken already and would serve again.
+            free = free_memory(device) + self._rows.cache.nbytes
+        else:
+            free = free_memory(device)
+        layout = Layout.of(self.transformer.config, sampling)
+        return max(1, min(most, int(MEMORY_SHARE * free / self.row_bytes(layout))))
+
+    def row_bytes(self, layout: Layout) -> int:
+        """Memory of one picture's keys and values."""
+        c = self.transformer.config
+        return 2 * c.n_layer * layout.length * c.dim * self.bundle.dtype.itemsize
+
+    def rows(self, slots: int, sampling: SamplingConfig) -> Rows:
+        """Rows for a run; those of the last one serve again where they suit."""
+        kept = self._rows
+        if kept is None or kept.count != slots or kept.sampling != sampling:
+            # Freed first: there may be no room for both.
+            self._rows = kept = None
+            self._rows = Rows(self.transformer, slots, sampling)
+        assert self._rows is not None
+        return self._rows
+
+    @torch.inference_mode()
+    def _request(self, task: Task) -> Request:
+        codes = self.encode(task.pixels[None])[0]
+        text = self.bundle.text_encoder.encode([task.instruction])[0].to(self.bundle.device)
+        forced = None
+        if task.changeable is not None:
+            forced = codes.masked_fill(task.changeable.to(codes.device), FREE).flatten()
+        return Request(
+            source_codes=codes.flatten(),
+            text=text,
+            seed=task.seed,
+            instruction=task.instruction,
+            forced=forced,
+        )
+
+    def _edited(self, index: int, request: Request, codes: Tensor, passes: int) -> Edited:
+        grid = self.transformer.config.grid
+        both = torch.stack([request.source_codes, codes]).view(2, grid, grid)
         # One pass for both: the decoder's cost per call is not small beside one picture.
-        both = self.detokenize(torch.cat([source_codes, edited]))
-        decoded_source, decoded_edited = both.chunk(2)
-        return EditResult(source_codes, edited, decoded_source, decoded_edited)
+        decoded = self.detokenize(both)
+        return Edited(
+            index=index,
+            source_codes=both[0],
+            edited_codes=both[1],
+            decoded_source=decoded[0],
+            decoded_edited=decoded[1],
+            passes=passes,
+        )
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that could be had now; on a machine that does not tell, 2 GB."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "cpu":
+        try:
+            with open("/proc/meminfo", encoding="ascii") as facts:
+                for line in facts:
+                    if line.startswith("MemAvailable:"):
+                        return int(line.split()[1]) * 1024
+        except OSError:
+            pass
+        if "SC_AVPHYS_PAGES" in os.sysconf_names:
+            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 2 * 1024**3
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether this is one of torch's ways of running out of memory."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # The CPU allocator and mps have no exception class of their own.
+    text = str(error)
+    return "can't allocate memory" in text or "out of memory" in text
 
 
 def image_seed(seed: int, key: str) -> int:

@@ -15,7 +15,9 @@ from torch import Tensor
 from editar_cli.checkpoints.editar import to_published
 from editar_cli.conditioning import Dropped, image_embeddings, text_embeddings
 from editar_cli.config import SamplingConfig
-from editar_cli.decoding.sequential import decode
+from editar_cli.decoding.decoder import Request, decode
+from editar_cli.decoding.sequential import Sequential
+from editar_cli.decoding.speculative import Speculative
 from editar_cli.sampling import filter_logits
 from editar_cli.training.distillation import distillation_mse
 from editar_cli.training.editor import teacher_forcing
@@ -152,17 +154,21 @@ def prefill_logits(file: Path, drop_image: bool, drop_text: bool) -> Tensor:
 def greedy_codes(file: Path, guidance: str, interval: str | None) -> Tensor:
     golden = golden_tensors(file)
     codes = golden["input.image_codes"]
-    return decode(
-        golden_transformer(file),
-        codes,
-        golden["input.text_embeddings"],
-        torch.zeros(codes.shape[0], dtype=torch.int64),
-        SamplingConfig(
-            guidance=float(guidance),
-            temperature=0.0,
-            guidance_interval=int(interval) if interval else None,
-        ),
+    sampling = SamplingConfig(
+        guidance=float(guidance),
+        temperature=0.0,
+        guidance_interval=int(interval) if interval else None,
     )
+    requests = [
+        Request(source_codes=source, text=text, seed=0)
+        for source, text in zip(codes, golden["input.text_embeddings"], strict=True)
+    ]
+    found = []
+    for strategy in (Sequential(), Speculative()):
+        done = decode(golden_transformer(file), requests, sampling, strategy, rows=len(requests))
+        found.append(torch.stack([one.codes for one in sorted(done, key=lambda one: one.index)]))
+    assert torch.equal(*found), "speculation must not change codes"
+    return found[0]
 
 
 @lru_cache(maxsize=8)

@@ -1,1 +1,1 @@
-"""Strategies that turn a prefix into output codes; each file is one."""
+"""From prefixes to output codes."""

@@ -6,12 +6,15 @@ knows how to run positions.
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from editar_cli.models.kv_cache import KVCache
+from editar_cli.models.attention import cached_attention, causal_attention
+from editar_cli.models.kv_cache import KVCache, Window
+from editar_cli.models.linear import faster
 from editar_cli.models.rope import rotary_table, rotate
 
 
@@ -98,6 +101,15 @@ class EditARTransformer(nn.Module):
         """Fill the rotary table again; for a module that was built on the meta device."""
         self.turns = self._turns()
 
+    def prepare_for_decoding(self, *, int8: bool = False) -> None:
+        """Swap the layers that every step reads for faster ones; no training or saving after it.
+
+        Args:
+            int8: weights of 8 bits.
+        """
+        faster(self.blocks, int8=int8)
+        self.head = cast(nn.Linear, faster(self.head, int8=int8))
+
     def embed_codes(self, codes: Tensor) -> Tensor:
         """(B, N) int64 codes in [0, V) -> (B, N, D)."""
         out: Tensor = self.code_embedding(codes)
@@ -113,27 +125,24 @@ class EditARTransformer(nn.Module):
         x: Tensor,
         turns: Tensor,
         *,
-        mask: Tensor | None = None,
-        cache: KVCache | None = None,
+        window: Window | None = None,
+        bias: Tensor | None = None,
     ) -> Tensor:
         """Run embedded positions through all blocks.
 
         Args:
             x: (B, N, D) embeddings.
-            turns: (N, d / 2, 2) their rows of the rotary table ``self.turns``; several may share
-                a place in the sequence.
-            mask: (N, K) bool, True where query n may see key k; ``None`` is plain causal
-                attention, for a sequence that starts at the beginning of the cache, or full
-                attention for a single new position.
-            cache: keys and values before x; x is appended.
+            turns: (N, d / 2, 2) their rows of the rotary table ``self.turns``, or
+                (B, 1, N, d / 2, 2); several may share a place in the sequence.
+            window: where their keys and values are kept, and what they see beside themselves.
+            bias: (B or 1, 1, M, K), M >= N, -inf where query n may not see key k of the window,
+                else 0; without it attention is plain causal among x alone.
 
         Returns:
             (B, N, D) hidden states before the final norm.
         """
         for i, block in enumerate(self.blocks):
-            x = block(x, turns, mask, cache, i)
-        if cache is not None:
-            cache.advance(x.shape[1])
+            x = block(x, turns, window, bias, i)
         return x
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -148,12 +157,12 @@ class EditARTransformer(nn.Module):
         out: Tensor = self.adapter(maps)
         return out
 
-    def new_cache(self, batch: int, length: int) -> KVCache:
-        """An empty cache for ``batch`` rows of at most ``length`` positions."""
-        weight = self.head.weight
+    def new_cache(self, rows: int, length: int) -> KVCache:
+        """An empty cache for ``rows`` pictures of at most ``length`` positions."""
+        weight = self.code_embedding.weight
         return KVCache(
             layers=self.config.n_layer,
-            batch=batch,
+            rows=rows,
             heads=self.config.n_head,
             length=length,
             head_dim=self.config.head_dim,
@@ -187,10 +196,10 @@ class Block(nn.Module):
         self.mlp = FeedForward(config)
 
     def forward(
-        self, x: Tensor, turns: Tensor, mask: Tensor | None, cache: KVCache | None, layer: int
+        self, x: Tensor, turns: Tensor, window: Window | None, bias: Tensor | None, layer: int
     ) -> Tensor:
         """(B, N, D) -> (B, N, D)."""
-        x = x + self.attention(self.attention_norm(x), turns, mask, cache, layer)
+        x = x + self.attention(self.attention_norm(x), turns, window, bias, layer)
         out: Tensor = x + self.mlp(self.mlp_norm(x))
         return out
 
@@ -206,39 +215,23 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, turns: Tensor, mask: Tensor | None, cache: KVCache | None, layer: int
+        self, x: Tensor, turns: Tensor, window: Window | None, bias: Tensor | None, layer: int
     ) -> Tensor:
         """(B, N, D) normalised input -> (B, N, D)."""
         heads = self.qkv(x).unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)
-        q, k, v = rotate(heads[0], turns), rotate(heads[1], turns), heads[2]
-        if cache is not None:
-            k, v = cache.append(layer, k, v)
-        causal = mask is None and q.shape[2] > 1
-        assert not causal or q.shape[2] == k.shape[2], "a longer prefix needs a mask"
-        if causal and self.training and q.device.type == "cpu":
+        q, k = rotate(heads[:2], turns)
+        v = heads[2]
+        if window is not None:
+            k, v = window.put(layer, k, v)
+        if bias is not None:
+            y = cached_attention(q, k, v, bias)
+        elif self.training and q.device.type == "cpu":
             y = causal_attention(q, k, v)
         else:
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+            assert q.shape[2] == k.shape[2], "what stands behind a prefix needs a bias"
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         out: Tensor = self.dropout(self.out(y.transpose(1, 2).flatten(2)))
         return out
-
-
-def causal_attention(q: Tensor, k: Tensor, v: Tensor, parts: int = 3) -> Tensor:
-    """(B, heads, N, d) queries, keys, values -> (B, heads, N, d), plain causal attention.
-
-    For training on a CPU, where the fused kernel takes near half of a step: written out over three
-    groups of queries, each against the keys up to its own end, forward and backward together take
-    two thirds of its time (43 against 63 ms at N = 535, bfloat16, two cores).
-    """
-    length, scale = q.shape[2], q.shape[3] ** -0.5
-    step = -(-length // parts)
-    outputs = []
-    for start in range(0, length, step):
-        stop = min(start + step, length)
-        scores = (q[:, :, start:stop] * scale) @ k[:, :, :stop].transpose(-1, -2)
-        hidden = torch.full((stop - start, stop), -torch.inf, dtype=scores.dtype).triu(start + 1)
-        outputs.append((scores + hidden).softmax(-1).to(v.dtype) @ v[:, :, :stop])
-    return torch.cat(outputs, dim=2)
 
 
 class FeedForward(nn.Module):

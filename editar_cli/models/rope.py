@@ -34,7 +34,7 @@ def rotary_table(grid: int, text_tokens: int, head_dim: int, base: float = 10000
 
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Turn adjacent channel pairs: x (B, H, N, d), turns (N, d / 2, 2) -> (B, H, N, d)."""
+    """Turn adjacent channel pairs: x (..., N, d), turns (..., N, d / 2, 2) -> (..., N, d)."""
     pairs = x.float().reshape(*x.shape[:-1], -1, 2)
     cos, sin = turns[..., 0], turns[..., 1]
     even = pairs[..., 0] * cos - pairs[..., 1] * sin

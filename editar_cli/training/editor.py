@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from editar_cli.checkpoints.native import BundleConfig, TextConfig, load_bundle, save_bundle
 from editar_cli.conditioning import Dropped, image_embeddings, text_embeddings
 from editar_cli.config import SamplingConfig
-from editar_cli.decoding import sequential
+from editar_cli.decoding.decoder import Request, decode
+from editar_cli.decoding.speculative import Speculative
 from editar_cli.errors import TrainingError
 from editar_cli.models.gpt import EditARTransformer, GPTConfig
 from editar_cli.models.vq import VQConfig, VQTokenizer
@@ -260,13 +261,13 @@ class EditorStage:
             seen.setdefault(family, i)
         chosen = np.array(list(seen.values()))
         batch = self._batch(self.kept_pairs, chosen, torch.full((len(chosen),), 0.5))
-        written = sequential.decode(
-            self.transformer,
-            batch.sources,
-            batch.text,
-            torch.arange(len(chosen), device=self.device),
-            self.start.config.sampling,
-        )
+        requests = [
+            Request(source_codes=batch.sources[i], text=batch.text[i], seed=i)
+            for i in range(len(chosen))
+        ]
+        sampling = self.start.config.sampling
+        found = decode(self.transformer, requests, sampling, Speculative(), rows=len(requests))
+        written = torch.stack([one.codes for one in sorted(found, key=lambda one: one.index)])
         rows = [self._pictures(codes) for codes in (batch.sources, batch.targets, written)]
         width = 16
         lines = [row[i : i + width] for i in range(0, len(chosen), width) for row in rows]

@@ -1,0 +1,186 @@
+"""Pictures that are being decoded, one cache row each: prefix in, guided logits out."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from editar_cli.conditioning import image_embeddings, null_text_embeddings, text_embeddings
+from editar_cli.config import SamplingConfig
+from editar_cli.decoding.layout import NOTHING, TEXTLESS, Layout, guided_codes
+from editar_cli.models.attention import CPU_QUERIES
+from editar_cli.models.gpt import EditARTransformer
+from editar_cli.sampling import guide, guide_image
+
+
+class Rows:
+    """The cache of up to ``count`` pictures and the passes that fill it.
+
+    A pass gives each row the same number of output codes to read, wherever the row stands. On a
+    CPU a row's logits are the same to the last bit, however many codes and rows share the pass.
+
+    Args:
+        model: in evaluation mode.
+        count: rows.
+        sampling: guidance decides which branches run.
+    """
+
+    def __init__(self, model: EditARTransformer, count: int, sampling: SamplingConfig) -> None:
+        assert count >= 1, count
+        c = model.config
+        self.model = model
+        self.count = count
+        self.sampling = sampling
+        self.guided = guided_codes(sampling, c.codes)
+        self.layout = Layout.of(c, sampling)
+        self.cache = model.new_cache(count, self.layout.length)
+        device, dtype = self.cache.keys.device, self.cache.keys.dtype
+        self.device = device
+        self._places = self.layout.places(device)
+        self._bias = self.layout.bias(device, dtype)
+        self._text_bias = self.layout.text_bias(device, dtype)
+        self._turns = model.turns[c.codes + c.text_tokens :]
+        if self.layout.branches > TEXTLESS:
+            self._null_text = null_text_embeddings(model, 1)
+        if self.layout.branches > NOTHING:
+            self._nothing = self._fill_nothing()
+
+    def fill(self, first: int, source_codes: Tensor, text: Tensor) -> Tensor:
+        """Put pictures into the rows from ``first`` on.
+
+        Args:
+            first: the first row.
+            source_codes: (B, S) int64.
+            text: (B, T, text_dim) encodings.
+
+        Returns:
+            (B, V) guided logits of output code 0.
+        """
+        self._fill_images(first, source_codes)
+        return self._fill_texts(first, text)
+
+    def copy(self, source: int, target: int) -> None:
+        """Give row ``target`` everything row ``source`` holds."""
+        self.cache.copy(source, target, self.layout.length)
+
+    def fill_again(self, source: int, target: int, text: Tensor) -> Tensor:
+        """``fill`` for row ``target`` with the picture of row ``source`` and (1, T, text_dim)."""
+        self.cache.copy(source, target, self.layout.codes)
+        return self._fill_texts(target, text)
+
+    def feed(self, codes: Tensor, first: Sequence[int], skip: int = 0) -> Tensor:
+        """Read output codes and say what comes after each.
+
+        Args:
+            codes: (B, N) int64, of the first B rows; what goes beyond a picture's end is ignored.
+            first: index of each row's first code, below S.
+            skip: how many of the first codes nobody wants the logits of.
+
+        Returns:
+            (B, N - skip, V) guided logits: of the codes ``first + 1 + skip`` and following; what
+            lies beyond the picture's end is meaningless.
+        """
+        layout, model = self.layout, self.model
+        rows, count = codes.shape
+        total = layout.codes
+        branches = layout.branches if min(first) < layout.paired else 1
+        stop = max(first) + count
+        visible = layout.visible(layout.end(min(stop, total - 1)))
+        begin = first[0]
+        places: Tensor | slice
+        if (
+            all(at == begin for at in first)
+            and stop < total
+            and (branches == 1 or stop <= layout.paired)
+        ):
+            # All rows stand at the same code: everything is a slice.
+            places = slice(layout.end(begin), layout.end(begin) + branches * count)
+            bias = self._bias[begin:stop, :branches, :visible].flatten(0, 1)[None, None]
+            turns = self._turns[begin:stop]
+            if branches > 1:
+                turns = turns.repeat_interleave(branches, dim=0)
+        else:
+            index = torch.tensor(first, device=self.device)[:, None]
+            index = (index + torch.arange(count, device=self.device)).clamp_max(total - 1)
+            places = self._places[index, :branches].flatten(1)
+            bias = self._bias[index, :branches, :visible].flatten(1, 2)[:, None]
+            turns = self._turns[index.repeat_interleave(branches, dim=1)][:, None]
+        padding = CPU_QUERIES - bias.shape[2]
+        if padding > 0:
+            bias = torch.cat([bias, bias[:, :, -1:].expand(-1, -1, padding, -1)], dim=2)
+        x = model.embed_codes(codes).repeat_interleave(branches, dim=1)
+        window = self.cache.at(slice(0, rows), places, visible)
+        hidden = model.hidden(x, turns, window=window, bias=bias)
+        logits = model.logits(hidden.view(rows, count, branches, -1)[:, skip:])
+        return self._combine(logits, first, skip)
+
+    def _combine(self, logits: Tensor, first: Sequence[int], skip: int) -> Tensor:
+        """(B, N, branches, V) logits -> (B, N, V), guided where the code to come is."""
+        chosen = logits[:, :, 0]
+        if logits.shape[2] == 1:
+            return chosen
+        scale, image_scale = self.sampling.guidance, self.sampling.image_guidance
+        if image_scale is None:
+            mixed = guide(chosen, logits[:, :, TEXTLESS], scale)
+        else:
+            mixed = guide_image(
+                chosen, logits[:, :, TEXTLESS], logits[:, :, NOTHING], scale, image_scale
+            )
+        count = logits.shape[1]
+        if max(first) + skip + count < self.guided:
+            return mixed
+        coming = torch.tensor(first, device=self.device)[:, None] + skip + 1
+        coming = coming + torch.arange(count, device=self.device)
+        return torch.where((coming < self.guided)[..., None], mixed, chosen)
+
+    def _fill_images(self, first: int, source_codes: Tensor) -> None:
+        total = self.layout.codes
+        rows = slice(first, first + len(source_codes))
+        self.model.hidden(
+            image_embeddings(self.model, source_codes),
+            self.model.turns[:total],
+            window=self.cache.at(rows, slice(0, total), total),
+        )
+
+    def _fill_texts(self, first: int, text: Tensor) -> Tensor:
+        total, tokens = self.layout.codes, self.layout.text_tokens
+        batch = len(text)
+        x = text_embeddings(self.model, text.to(self.cache.keys.dtype))
+        turns = self.model.turns[total : total + tokens]
+        if self.layout.branches > TEXTLESS:
+            x = torch.cat([x, self._null_text.expand(batch, -1, -1)], dim=1)
+            turns = torch.cat([turns, turns])
+        places = slice(total, total + x.shape[1])
+        window = self.cache.at(slice(first, first + batch), places, self._text_bias.shape[-1])
+        hidden = self.model.hidden(x, turns, window=window, bias=self._text_bias)
+        logits = self.model.logits(hidden[:, tokens - 1 :: tokens])
+        if self.layout.branches > NOTHING:
+            logits = torch.cat([logits, self._nothing.expand(batch, 1, -1)], dim=1)
+        # Code 0 is guided wherever there is guidance at all.
+        return self._combine(logits[:, None], [-1], 0)[:, 0]
+
+    def _fill_nothing(self) -> Tensor:
+        """The prefix of null image and null text is the same for all pictures.
+
+        Returns:
+            (1, 1, V) logits of output code 0.
+        """
+        model, layout = self.model, self.layout
+        total, tokens = layout.codes, layout.text_tokens
+        alone = Layout(codes=total, text_tokens=tokens, branches=1, paired=0)
+        bias = alone.text_bias(self.device, self.cache.keys.dtype)
+        cache = model.new_cache(1, bias.shape[-1])
+        image = image_embeddings(
+            model,
+            torch.zeros(1, total, dtype=torch.int64, device=self.device),
+            torch.ones(1, dtype=torch.bool, device=self.device),
+        )
+        one = slice(0, 1)
+        model.hidden(image, model.turns[:total], window=cache.at(one, slice(0, total), total))
+        window = cache.at(one, slice(total, total + tokens), bias.shape[-1])
+        turns = model.turns[total : total + tokens]
+        hidden = model.hidden(null_text_embeddings(model, 1), turns, window=window, bias=bias)
+        places = slice(layout.nothing, layout.prefix)
+        for whole, part in ((self.cache.keys, cache.keys), (self.cache.values, cache.values)):
+            whole[:, :, :, places] = part[:, :, :, : total + tokens]
+        return model.logits(hidden[:, -1:])
