@@ -18,20 +18,26 @@ distance = colour + GRADIENT_WEIGHT * gradient energy. Measured on 9 photographs
 weight makes both parts of source and truth equally large (23 delta E) in the median of those 15
 effects that change gradients by more than a factor of e^0.2, such as fog, snow, night, contrast and
 blur. For the 15 others, colour effects, the second part is far the smaller: 6 against 32.
+
+Edits of single things are judged apart (`editar_cli.benchmarks.local`), where there are cut-outs.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from editar_cli.benchmarks.local import LocalFamily, LocalRow, judge_local, summarise_local
 from editar_cli.engine import image_seed
 from editar_cli.errors import EditarError, UsageError
 from editar_cli.images import Source
 from editar_cli.modes.canny import canny_map
 from editar_cli.synthesis import EFFECTS, Pair, Photo, effect_names, make_pair
+from editar_cli.synthesis.cutouts import Cutouts
+from editar_cli.synthesis.local import LOCAL_EFFECTS, make_local_pair
 
 Array = NDArray[np.float32]
 
@@ -192,7 +198,7 @@ class MiniSettings:
     """What is asked of the model.
 
     Args:
-        families: effects by name.
+        families: effects by name, local ones among them where there are cut-outs.
         wording: sentences kept out of training, or those it was trained on.
         seed: draws sentences, truths and codes.
         truth_draws: truths per photograph where an effect is random; the nearest counts.
@@ -207,10 +213,11 @@ class MiniSettings:
     truth_draws: int = 4
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.families if name not in EFFECTS]
+        known = (*EFFECTS, *LOCAL_EFFECTS)
+        unknown = [name for name in self.families if name not in known]
         if unknown or not self.families:
             raise UsageError(
-                f"families {', '.join(unknown) or 'none'}: there are {', '.join(EFFECTS)}"
+                f"families {', '.join(unknown) or 'none'}: there are {', '.join(known)}"
             )
         if len(set(self.families)) < len(self.families):
             raise UsageError(f"families {', '.join(self.families)}: one is named twice")
@@ -218,6 +225,11 @@ class MiniSettings:
             raise UsageError(f"wording {self.wording}: must be held-out or training")
         if self.truth_draws < 1:
             raise UsageError(f"truth draws {self.truth_draws}: must be at least 1")
+
+    @property
+    def local(self) -> list[str]:
+        """Those of the families that need cut-outs."""
+        return [name for name in self.families if name in LOCAL_EFFECTS]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,12 +296,15 @@ class FamilyResult:
 class MiniResult:
     """All rows, their families in the settings' order, and the pictures of the sheet.
 
-    `sheet` has for each family the sources, truths and outputs of a few photographs.
+    Local edits have rows and families of their own. `sheet` has for each family the sources, truths
+    and outputs of a few photographs.
     """
 
     rows: list[Row]
     families: list[FamilyResult]
     sheet: dict[str, list[tuple[Photo, Photo, Photo]]]
+    local_rows: list[LocalRow] = field(default_factory=list)
+    local_families: list[LocalFamily] = field(default_factory=list)
 
     @property
     def judged(self) -> list[FamilyResult]:
@@ -304,13 +319,12 @@ class MiniResult:
 
 @dataclass(frozen=True)
 class _Task:
-    """One edit to be made and what its output is judged by."""
+    """One edit to be made, and what judges its output."""
 
     name: str
-    source: Signature
     pair: Pair
-    truths: list[Signature]
     seed: int
+    judge: Callable[[Photo], Row | LocalRow]
 
 
 def run_mini(
@@ -319,6 +333,7 @@ def run_mini(
     settings: MiniSettings,
     *,
     batch_size: int,
+    cutouts: Cutouts | None = None,
     sheet_photos: int = 4,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> MiniResult:
@@ -329,20 +344,24 @@ def run_mini(
         editor: gives each output at its source's size.
         settings: what is asked.
         batch_size: pictures edited at once; halved where memory runs out.
+        cutouts: what local families are made with.
         sheet_photos: how many photographs, evenly spaced, leave their pictures for the sheet.
         on_progress: told how many edits are done, fractions included, and what is going on.
 
     Raises:
-        UsageError: a photograph is too small.
+        UsageError: a photograph is too small, or a local family has no cut-outs.
         EditarError: memory ran out with one picture at a time.
     """
     for name, photo in photos.items():
         if min(photo.shape[:2]) < LEAST_SIDE:
             raise UsageError(f"{name}: its short side is under {LEAST_SIDE} px; leave it out")
+    if settings.local and cutouts is None:
+        raise UsageError(f"families {', '.join(settings.local)}: need cut-outs")
     shown = spaced(list(photos), sheet_photos)
-    rows = []
+    rows: list[Row] = []
+    local_rows: list[LocalRow] = []
     sheet: dict[str, list[tuple[Photo, Photo, Photo]]] = {name: [] for name in settings.families}
-    tasks = _tasks(photos, settings, editor)
+    tasks = _tasks(photos, settings, editor, cutouts)
     done = 0
     waiting: list[_Task] = []
     while waiting or done < len(photos) * len(settings.families):
@@ -371,14 +390,31 @@ def run_mini(
             continue
         waiting = waiting[len(batch) :]
         for task, output in zip(batch, outputs, strict=True):
-            rows.append(_judge(task, output))
+            row = task.judge(output)
+            if isinstance(row, LocalRow):
+                local_rows.append(row)
+            else:
+                rows.append(row)
             if task.name in shown:
                 sheet[task.pair.effect].append((task.pair.source, task.pair.edited, output))
         done += len(batch)
         if on_progress is not None:
             on_progress(done, "editing")
-    families = [summarise(name, [r for r in rows if r.family == name]) for name in sheet]
-    return MiniResult(rows=rows, families=families, sheet=sheet)
+    return MiniResult(
+        rows=rows,
+        families=[
+            summarise(name, [r for r in rows if r.family == name])
+            for name in sheet
+            if name in EFFECTS
+        ],
+        sheet=sheet,
+        local_rows=local_rows,
+        local_families=[
+            summarise_local(name, own)
+            for name in settings.local
+            if (own := [r for r in local_rows if r.family == name])
+        ],
+    )
 
 
 def spaced(names: Sequence[str], count: int) -> list[str]:
@@ -388,38 +424,56 @@ def spaced(names: Sequence[str], count: int) -> list[str]:
 
 
 def _tasks(
-    photos: Mapping[str, Photo], settings: MiniSettings, editor: PictureEditor
+    photos: Mapping[str, Photo],
+    settings: MiniSettings,
+    editor: PictureEditor,
+    cutouts: Cutouts | None,
 ) -> Iterator[_Task]:
+    held_out = settings.wording == "held-out"
     for name, photo in photos.items():
         source = signature(photo)
         for family in settings.families:
+            seed = editor.picture_seed(f"{family}/{name}")
+            if family in LOCAL_EFFECTS:
+                assert cutouts is not None
+                pair = make_local_pair(
+                    photo,
+                    family,
+                    cutouts,
+                    seed=image_seed(settings.seed, f"truth 0/{name}"),
+                    held_out_wording=held_out,
+                )
+                yield _Task(name, pair, seed, partial(judge_local, name, pair, seed))
+                continue
             draws = settings.truth_draws if EFFECTS[family].random else 1
             pairs = [
                 make_pair(
                     photo,
                     family,
                     seed=image_seed(settings.seed, f"truth {draw}/{name}"),
-                    held_out_wording=settings.wording == "held-out",
+                    held_out_wording=held_out,
                 )
                 for draw in range(draws)
             ]
             truths = [signature(pair.edited) for pair in pairs]
-            seed = editor.picture_seed(f"{family}/{name}")
-            yield _Task(name, source, pairs[0], truths, seed)
+            judge = partial(_judge, name, pairs[0], seed, source, truths)
+            yield _Task(name, pairs[0], seed, judge)
 
 
-def _judge(task: _Task, output: Photo) -> Row:
-    effect = EFFECTS[task.pair.effect]
-    before = nearest(task.source, task.truths)
-    after = nearest(signature(output), task.truths)
+def _judge(
+    name: str, pair: Pair, seed: int, unedited: Signature, truths: list[Signature], output: Photo
+) -> Row:
+    effect = EFFECTS[pair.effect]
+    before = nearest(unedited, truths)
+    after = nearest(signature(output), truths)
     identity = effect.kind == "identity"
     judged = not identity and before.total >= LEAST_CHANGE
-    source, truth = task.pair.source, task.pair.edited
+    source, truth = pair.source, pair.edited
     return Row(
-        photo=task.name,
+        photo=name,
         family=effect.name,
-        instruction=task.pair.instruction,
-        seed=task.seed,
+        instruction=pair.instruction,
+        seed=seed,
         source_colour=before.colour,
         source_gradient=before.gradient,
         output_colour=after.colour,

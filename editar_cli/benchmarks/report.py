@@ -4,6 +4,7 @@
 
     results.json   settings, versions, the bundle's sha256 sums, families and rows
     rows.csv       the rows, one per photograph and family
+    local.csv      the same of edits of single things, where there are any
     table.md       the families as a Markdown table, for a model card
     sheet.png      families as rows: for some photographs source, truth and output
 
@@ -23,6 +24,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from editar_cli import __version__
+from editar_cli.benchmarks.local import HEADERS as LOCAL_HEADERS
+from editar_cli.benchmarks.local import LocalRow, local_table
 from editar_cli.benchmarks.mini import (
     LEAST_CHANGE,
     MEDIAN_BAR,
@@ -89,6 +92,24 @@ def identity_lines(families: Sequence[FamilyResult]) -> list[str]:
 
 def markdown(result: MiniResult) -> str:
     """The families as a Markdown table, with what its figures mean."""
+    lines = []
+    if result.families:
+        lines += _looks(result)
+    if result.local_families:
+        lines += [
+            *([""] if lines else []),
+            "Edits of single things: how many outputs are nearer to the true edit than the "
+            "unedited source inside the mask of what may change, the median of the two distances' "
+            "ratio, and the median PSNR outside that mask.",
+            "",
+            "| " + " | ".join(LOCAL_HEADERS) + " |",
+            "|---" + "|--:" * (len(LOCAL_HEADERS) - 1) + "|",
+            *("| " + " | ".join(row) + " |" for row in local_table(result.local_families)),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _looks(result: MiniResult) -> list[str]:
     lines = [
         f"{len(result.counted)} of {len(result.judged)} families count: median ratio at most "
         f"{MEDIAN_BAR} and at least {100 * SHARE_BAR:.0f} % of photographs below {SINGLE_BAR}. "
@@ -102,16 +123,24 @@ def markdown(result: MiniResult) -> str:
     ]
     for line in identity_lines(result.families):
         lines += ["", f"{line[0].upper()}{line[1:]} (delta E above {VISIBLE:.0f})."]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def summary(result: MiniResult) -> dict[str, object]:
     """The figures a script asks for first."""
     ratios = [row.ratio for row in result.rows if row.ratio is not None]
     identities = [family for family in result.families if family.changed is not None]
+    local = {
+        family.family: {
+            "edits": family.edits,
+            "nearer": family.nearer,
+            "psnr_outside": family.psnr_outside,
+        }
+        for family in result.local_families
+    }
     return {
-        "photos": len({row.photo for row in result.rows}),
-        "edits": len(result.rows),
+        "photos": len({r.photo for r in result.rows} | {r.photo for r in result.local_rows}),
+        "edits": len(result.rows) + len(result.local_rows),
         "judged": len(ratios),
         "families": len(result.judged),
         "counted": len(result.counted),
@@ -119,6 +148,7 @@ def summary(result: MiniResult) -> dict[str, object]:
         "median_ratio": float(np.median(ratios)) if ratios else None,
         "share_below": float(np.mean([r < SINGLE_BAR for r in ratios])) if ratios else None,
         "identity_changed": identities[0].changed if identities else None,
+        **({"local": local} if local else {}),
     }
 
 
@@ -146,7 +176,7 @@ def bundle_sums(bundle: Path) -> dict[str, str]:
 
 
 def write_report(folder: Path, result: MiniResult, facts: Mapping[str, object]) -> None:
-    """Write all four files; results.json comes last, so that where it stands, all stand.
+    """Write all files; results.json comes last, so that where it stands, all stand.
 
     Args:
         folder: exists.
@@ -156,11 +186,9 @@ def write_report(folder: Path, result: MiniResult, facts: Mapping[str, object]) 
     Raises:
         OSError: a file cannot be written.
     """
-    rows = io.StringIO()
-    writer = csv.DictWriter(rows, [entry.name for entry in fields(Row)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in result.rows)
-    (folder / "rows.csv").write_text(rows.getvalue(), encoding="utf-8")
+    (folder / "rows.csv").write_text(_csv(Row, result.rows), encoding="utf-8")
+    if result.local_rows:
+        (folder / "local.csv").write_text(_csv(LocalRow, result.local_rows), encoding="utf-8")
     (folder / "table.md").write_text(markdown(result), encoding="utf-8")
     contact_sheet(result.sheet).save(folder / "sheet.png")
     record = {
@@ -170,9 +198,19 @@ def write_report(folder: Path, result: MiniResult, facts: Mapping[str, object]) 
         "summary": summary(result),
         "families": [asdict(family) for family in result.families],
         "rows": [asdict(row) for row in result.rows],
+        "local_families": [asdict(family) for family in result.local_families],
+        "local_rows": [asdict(row) for row in result.local_rows],
     }
     text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
     (folder / RESULTS).write_text(text + "\n", encoding="utf-8")
+
+
+def _csv(kind: type[Row] | type[LocalRow], rows: Sequence[Row] | Sequence[LocalRow]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [entry.name for entry in fields(kind)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()
 
 
 def write_translation_report(

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from editar_cli.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from editar_cli.synthesis import Photo
+    from editar_cli.synthesis.cutouts import Cutouts
 
 bench_app = typer.Typer(
     help="Judge a model by figures.", no_args_is_help=True, rich_markup_mode=None
@@ -69,6 +70,12 @@ def mini(
     ],
     photos: PhotosOption = 40,
     keep_out_every: KeepOutOption = None,
+    cutouts: Annotated[
+        Path | None,
+        typer.Option(
+            "--cutouts", metavar="DIR", help="Cut-outs, to judge edits of single things as well."
+        ),
+    ] = None,
     families: Annotated[
         str | None,
         typer.Option("--families", metavar="NAME,...", help="Kinds of edit. Default: all."),
@@ -119,6 +126,8 @@ def mini(
         guidance_interval=guidance_interval,
     )
 
+    from editar_cli.benchmarks.local import HEADERS as LOCAL_HEADERS
+    from editar_cli.benchmarks.local import local_table
     from editar_cli.benchmarks.mini import MiniSettings, run_mini
     from editar_cli.benchmarks.report import (
         HEADERS,
@@ -129,9 +138,21 @@ def mini(
         write_report,
     )
     from editar_cli.editor import Editor, EditSession
+    from editar_cli.synthesis import effect_names
+    from editar_cli.synthesis.local import LOCAL_EFFECTS
 
-    chosen: dict[str, Any] = {} if families is None else {"families": tuple(families.split(","))}
-    settings = MiniSettings(wording=wording.value, seed=seed, truth_draws=truth_draws, **chosen)
+    if families is not None:
+        names = tuple(families.split(","))
+    else:
+        names = (*effect_names(), *(LOCAL_EFFECTS if cutouts is not None else ()))
+    settings = MiniSettings(
+        wording=wording.value, seed=seed, truth_draws=truth_draws, families=names
+    )
+    if settings.local and cutouts is None:
+        raise UsageError(f"--families {','.join(settings.local)}: give cut-outs with --cutouts")
+    if cutouts is None and families is None:
+        messages.info("edits of single things are left out: they need --cutouts")
+    things = None if cutouts is None else _cutouts(cutouts, keep_out_every)
     pictures = _photographs(data, keep_out_every, photos, side)
     _make_room(output, overwrite)
     editor = Editor.load(model, device=device, dtype=dtype.value)
@@ -151,6 +172,7 @@ def mini(
             session,
             settings,
             batch_size=at_once or editor.batch_size,
+            cutouts=things,
             on_progress=show if sys.stderr.isatty() else _tenths(messages, total),
         )
     seconds = round(time.perf_counter() - start, 1)
@@ -161,6 +183,7 @@ def mini(
         "seconds": seconds,
         "settings": {
             "data": str(data),
+            "cutouts": None if cutouts is None else str(cutouts),
             "keep_out_every": keep_out_every,
             "photos": photos,
             "side": side,
@@ -175,10 +198,13 @@ def mini(
         write_report(output, result, facts)
     except OSError as error:
         raise UsageError(f"{output}: cannot be written: {error.strerror or error}") from error
-    messages.table(HEADERS, table_rows(result.families))
-    for line in identity_lines(result.families):
-        messages.info(line)
-    messages.info(f"{len(result.counted)} of {len(result.judged)} families count")
+    if result.families:
+        messages.table(HEADERS, table_rows(result.families))
+        for line in identity_lines(result.families):
+            messages.info(line)
+        messages.info(f"{len(result.counted)} of {len(result.judged)} families count")
+    if result.local_families:
+        messages.table(LOCAL_HEADERS, local_table(result.local_families))
     facts_first = {"benchmark": "mini", "model": facts["model"], "wording": wording.value}
     where = {"seconds": seconds, "output": str(output)}
     print(json.dumps({**facts_first, **summary(result), **where}, ensure_ascii=False))
@@ -330,6 +356,17 @@ def _photographs(
         except OSError as error:
             raise ImageError(f"{by_name[name]}: cannot be read; leave it out ({error})") from error
     return pictures
+
+
+def _cutouts(folder: Path, keep_out_every: int | None) -> "Cutouts":
+    """The cut-outs of a folder; of a training one, as validation uses them."""
+    from editar_cli.synthesis.cutouts import Cutouts, read_cutouts
+    from editar_cli.training.cutouts import split_cutouts
+
+    if keep_out_every is not None:
+        return split_cutouts(folder, keep_out_every)[1]
+    found = list(read_cutouts(folder).values())
+    return Cutouts(found, found)
 
 
 def _make_room(output: Path, overwrite: bool) -> None:

@@ -16,7 +16,9 @@ app = typer.Typer(
 
 DataOption = Annotated[
     Path,
-    typer.Option("--data", metavar="DIR", help="Folder with photos/ and, if any, scenes/."),
+    typer.Option(
+        "--data", metavar="DIR", help="Folder with photos/ and, if any, scenes/ and cutouts/."
+    ),
 ]
 RunOption = Annotated[
     Path,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from editar_cli.synthesis import _pixels as px
+from editar_cli.synthesis._change import Change, LocalEffect, distinct, with_article
 from editar_cli.synthesis._effect import Photo
-from editar_cli.synthesis._local import Change, LocalEffect, distinct, with_article
 from editar_cli.synthesis._paint import other_colours, painted
 from editar_cli.synthesis._paste import Spot, beside, lay, over
 from editar_cli.synthesis.cutouts import Cutouts

@@ -70,8 +70,10 @@ class Cutouts:
     _limits: tuple[list[float], list[float]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.shown or not self.drawn:
-            raise UsageError("local edits need at least one cut-out to show and one to draw")
+        if not self.shown or len({cutout.noun for cutout in self.drawn}) < 2:
+            raise UsageError(
+                "local edits need at least one cut-out to show and two different things to draw"
+            )
         limits = tuple(
             list(accumulate(cutout.weight for cutout in some)) for some in (self.shown, self.drawn)
         )

@@ -13,8 +13,8 @@ import numpy as np
 
 from editar_cli.errors import UsageError
 from editar_cli.synthesis import addition, recolour, removal, replacement
+from editar_cli.synthesis._change import LocalEffect
 from editar_cli.synthesis._effect import Pair, Photo
-from editar_cli.synthesis._local import LocalEffect
 from editar_cli.synthesis.cutouts import Cutouts
 
 _FAMILIES = (removal, addition, replacement, recolour)

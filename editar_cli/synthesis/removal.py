@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from editar_cli.synthesis import _pixels as px
+from editar_cli.synthesis._change import Change, LocalEffect, described, distinct
 from editar_cli.synthesis._effect import Photo
-from editar_cli.synthesis._local import Change, LocalEffect, described, distinct
 from editar_cli.synthesis._paste import beside, lay, over, random_spot
 from editar_cli.synthesis.cutouts import Cutouts
 

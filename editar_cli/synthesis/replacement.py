@@ -5,24 +5,31 @@ from __future__ import annotations
 import numpy as np
 
 from editar_cli.synthesis import _pixels as px
+from editar_cli.synthesis._change import Change, LocalEffect, described, distinct, with_article
 from editar_cli.synthesis._effect import Photo
-from editar_cli.synthesis._local import Change, LocalEffect, described, distinct, with_article
 from editar_cli.synthesis._paste import beside, lay, over, random_spot
-from editar_cli.synthesis.cutouts import Cutouts
+from editar_cli.synthesis.cutouts import Cutout, Cutouts
 
 _SECOND = 0.3
 _TRIES = 12
+
+
+def _another(old: Cutout, cutouts: Cutouts, rng: np.random.Generator) -> Cutout:
+    """A thing of another name that would stand, or fly, where the old one does."""
+    for _ in range(_TRIES):
+        new = cutouts.draw(rng)
+        if distinct(new, [old]) and new.airborne == old.airborne:
+            return new
+    others = [cutout for cutout in cutouts.drawn if cutout.noun != old.noun]
+    others = [cutout for cutout in others if cutout.airborne == old.airborne] or others
+    return others[int(rng.integers(len(others)))]
 
 
 def _apply(photo: Photo, cutouts: Cutouts, rng: np.random.Generator) -> Change:
     picture = px.to_unit(photo)
     old = cutouts.show(rng)
     spot = random_spot(old, rng)
-    new = cutouts.draw(rng)
-    for _ in range(_TRIES):
-        if distinct(new, [old]) and new.airborne == old.airborne:
-            break
-        new = cutouts.draw(rng)
+    new = _another(old, cutouts, rng)
     before, after = lay(picture, old, spot), lay(picture, new, spot)
     second, draw = float(rng.random()), float(rng.random())
     rest = []

@@ -28,7 +28,7 @@ def train(
     Args:
         stage: "tokenizer", "depth" or "editor".
         recipe: TOML file; ``None`` takes the defaults.
-        data: folder with ``photos/`` and, where there are any, ``scenes/``.
+        data: folder with ``photos/`` and, where there are any, ``scenes/`` and ``cutouts/``.
         output: folder for log, sheets, checkpoint and result.
         init: bundle (or earlier result) to start from; the editor stage needs its tokenizer
             and text encoder.

@@ -18,6 +18,8 @@ from editar_cli.benchmarks.mini import (
 from editar_cli.engine import image_seed
 from editar_cli.errors import EditarError, UsageError
 from editar_cli.synthesis import EFFECTS, make_pair
+from editar_cli.synthesis.local import LOCAL_EFFECTS
+from tests.synthesis.painted_cutouts import cutouts
 
 
 def photo(seed=0, height=64, width=96):
@@ -220,6 +222,35 @@ def test_sentences_are_those_asked_for_and_the_truth_does_not_depend_on_them():
         assert held_out.instruction in effect.held_out_instructions
         assert training.instruction in effect.instructions
         assert held_out.source_colour == training.source_colour
+
+
+def test_local_families_have_rows_of_their_own():
+    settings = MiniSettings(families=("fog", "removal", "recolour"))
+    photos = {"a": photo(1), "b": photo(2)}
+    editor = FakeEditor(unedited)
+    result = run_mini(photos, editor, settings, batch_size=2, cutouts=cutouts())
+    assert [family.family for family in result.families] == ["fog"]
+    assert [family.family for family in result.local_families] == ["removal", "recolour"]
+    assert [row.family for row in result.rows] == ["fog", "fog"]
+    assert [(row.photo, row.family) for row in result.local_rows] == [
+        ("a", "removal"), ("a", "recolour"), ("b", "removal"), ("b", "recolour"),
+    ]  # fmt: skip
+    assert all(not row.nearer and row.psnr_outside == 100 for row in result.local_rows)
+    assert {name: len(groups) for name, groups in result.sheet.items()} == {
+        "fog": 2, "removal": 2, "recolour": 2
+    }  # fmt: skip
+    # The editor is given the picture with the thing on it.
+    source, truth, _ = result.sheet["removal"][0]
+    assert (truth == photos["a"]).all() or not (source == photos["a"]).all()
+    starts = {template.split("{")[0] for template in LOCAL_EFFECTS["removal"].held_out_instructions}
+    assert any(result.local_rows[0].instruction.startswith(start) for start in starts)
+
+
+def test_local_families_need_cutouts():
+    with pytest.raises(UsageError, match="removal: need cut-outs"):
+        run_mini(
+            {"a": photo()}, FakeEditor(unedited), MiniSettings(families=("removal",)), batch_size=1
+        )
 
 
 def test_seeds_and_rows_do_not_depend_on_the_batch():

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from editar_cli.benchmarks.local import LocalRow, summarise_local
 from editar_cli.benchmarks.mini import MiniResult, Row, summarise
 from editar_cli.benchmarks.report import (
     GAP,
@@ -88,6 +89,41 @@ def test_the_summary_counts_what_was_judged(result):
         "share_below": pytest.approx(2 / 3),
         "identity_changed": 0.02,
     }
+
+
+def with_local(rows, families):
+    local = [
+        LocalRow(
+            photo="c.jpg", family="removal", instruction="remove the dog", seed=1, share=0.1,
+            source_inside=20.0, output_inside=5.0, psnr_outside=31.5,
+        )
+    ]  # fmt: skip
+    return MiniResult(
+        rows=rows, families=families, sheet={"removal": [(tile(0), tile(100), tile(200))]},
+        local_rows=local, local_families=[summarise_local("removal", local)],
+    )  # fmt: skip
+
+
+def test_local_edits_stand_behind_the_looks(result, tmp_path):
+    both = with_local(result.rows, result.families)
+    assert summary(both)["photos"] == 3 and summary(both)["edits"] == 8
+    assert summary(both)["local"] == {"removal": {"edits": 1, "nearer": 1.0, "psnr_outside": 31.5}}
+    lines = markdown(both).splitlines()
+    assert lines[0].startswith("1 of 3 families count")
+    assert lines[-1] == "| removal | 1 | 100 % | 0.25 | 31.5 dB |"
+    write_report(tmp_path, both, {})
+    record = json.loads((tmp_path / "results.json").read_text())
+    assert record["local_families"][0]["nearer"] == 1.0
+    assert record["local_rows"][0]["instruction"] == "remove the dog"
+    with (tmp_path / "local.csv").open(newline="") as stream:
+        assert [r["output_inside"] for r in csv.DictReader(stream)] == ["5.0"]
+
+
+def test_local_edits_may_stand_alone(tmp_path):
+    alone = with_local([], [])
+    assert markdown(alone).startswith("Edits of single things")
+    assert summary(alone)["median_ratio"] is None
+    write_report(tmp_path, alone, {})
 
 
 def test_a_result_without_any_judged_photograph_is_still_one():

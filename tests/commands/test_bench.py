@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from editar_cli.checkpoints.native import sha256_of
+from tests.synthesis.painted_cutouts import write_cutouts
 
 
 @pytest.fixture
@@ -87,6 +88,35 @@ def test_training_wording_can_be_asked_for(bench, tmp_path):
     assert bench("--photos", "2", "--wording", "training", "-q").returncode == 0
     record = json.loads((tmp_path / "out/results.json").read_text())
     assert all(r["instruction"] in EFFECTS[r["family"]].instructions for r in record["rows"])
+
+
+def test_edits_of_things_are_judged_where_there_are_cutouts(bench, tmp_path):
+    folder = write_cutouts(tmp_path / "cutouts")
+    result = bench(
+        "--photos", "2", "--cutouts", folder, families="sepia,removal,addition,replacement,recolour"
+    )
+    assert result.returncode == 0, result.stderr
+    said = last_line(result)
+    assert (said["edits"], said["families"]) == (10, 1)
+    assert set(said["local"]) == {"removal", "addition", "replacement", "recolour"}
+    record = json.loads((tmp_path / "out/results.json").read_text())
+    assert len(record["local_rows"]) == 8 and record["settings"]["cutouts"] == str(folder)
+    assert b"PSNR outside" in result.stderr
+
+
+def test_kept_out_things_are_those_of_training(bench, tmp_path):
+    folder = write_cutouts(tmp_path / "cutouts")
+    result = bench("--keep-out-every", "8", "--cutouts", folder, families="removal", output="kept")
+    assert result.returncode == 0, result.stderr
+    (row,) = json.loads((tmp_path / "kept/results.json").read_text())["local_rows"]
+    assert "cloud" in row["instruction"], "the sixth of eight"
+
+
+def test_all_families_are_the_looks_where_there_are_no_cutouts(bench, tmp_path, call_editar):
+    refused = bench(families="removal")
+    assert refused.returncode == 2 and b"--cutouts" in refused.stderr
+    broken = bench("--cutouts", tmp_path / "none", families="removal")
+    assert broken.returncode == 2 and b"no folder of cut-outs" in broken.stderr
 
 
 def test_quiet_leaves_the_summary_only(bench):

@@ -18,12 +18,14 @@ from editar_cli.conditioning import Dropped
 from editar_cli.engine import Engine
 from editar_cli.errors import TrainingError
 from editar_cli.models.vq import VQConfig, VQTokenizer
+from editar_cli.synthesis.local import LOCAL_EFFECTS
 from editar_cli.training import editor
 from editar_cli.training.distillation import Teacher
 from editar_cli.training.editor import load_start, noisy_context, teacher_forcing
 from editar_cli.training.recipe import EditorRecipe, load_recipe
 from editar_cli.training.run import train
 from tests.bert_files import write_tiny_bert
+from tests.synthesis.painted_cutouts import write_cutouts
 from tests.tiny_transformer import tiny_inputs, tiny_transformer
 from tests.training.painted_data import painted_photo, write_data
 from tests.training.stages import (
@@ -114,6 +116,17 @@ def test_the_last_validation_tells_the_families_apart(run: Path):
     assert 0 <= figures["val_accuracy"][0] <= 1
     assert sum(name.startswith("val_cross_entropy_") for name in figures) >= 2
     assert Image.open(run / "sheet-000016.png").height % (3 * (32 + 4)) == 0
+
+
+def test_local_edits_are_learned_and_validated_where_there_are_cutouts(start: Path, tmp_path: Path):
+    data = write_data(tmp_path / "data", photos=6)
+    local = ("local_share=0.9", "map_share=0.0", "schedule.steps=2", "validation_pairs=12")
+    with pytest.raises(TrainingError, match=r"cutouts: no folder of cut-outs"):
+        run_editor(data, start, tmp_path / "run", *local)
+    write_cutouts(data / "cutouts")
+    figures = read_figures(run_editor(data, start, tmp_path / "run", *local))
+    families = {name.removeprefix("val_cross_entropy_") for name in figures}
+    assert len(families & set(LOCAL_EFFECTS)) >= 3
 
 
 def test_the_bundle_loads_and_edits(run: Path):

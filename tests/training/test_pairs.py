@@ -9,12 +9,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from editar_cli.errors import ModelError
+from editar_cli.errors import ModelError, TrainingError
 from editar_cli.models.depth import DepthConfig, DepthNetwork
 from editar_cli.models.vq import VQConfig, VQTokenizer
 from editar_cli.modes import canny, depth, hed, segmentation
 from editar_cli.modes._mode import Extract, Extractor, ExtractorSettings
 from editar_cli.synthesis import EFFECTS
+from editar_cli.synthesis.cutouts import Cutouts
+from editar_cli.synthesis.local import LOCAL_EFFECTS
 from editar_cli.training import pairs
 from editar_cli.training.pairs import (
     HED_SHARE,
@@ -23,12 +25,14 @@ from editar_cli.training.pairs import (
     PairDataset,
     Sample,
     TokenizedPairs,
+    keep_outside,
     read_captions,
     tokenize_pairs,
 )
 from editar_cli.training.photos import list_photos
 from editar_cli.training.recipe import EditorRecipe
-from tests.training.painted_data import painted_photo, write_data
+from tests.synthesis.painted_cutouts import cutout, cutouts
+from tests.training.painted_data import HEIGHT, WIDTH, painted_photo, write_data
 
 # Effects that are quick on any picture.
 FEW = ("black_and_white", "sepia", "negative")
@@ -54,6 +58,7 @@ def views(data: Path, *, seed: int = 0, held_out: bool = False, **changes) -> Pa
         seed=seed,
         views=100,
         held_out_wording=held_out,
+        cutouts=cutouts(),
     )
 
 
@@ -124,6 +129,83 @@ def test_wordings_kept_out_of_training_stay_apart(data: Path, held_out: bool):
         effect = EFFECTS[family]
         assert (instruction in effect.held_out_instructions) == held_out
         assert (instruction in effect.instructions) != held_out
+
+
+def test_local_edits_have_a_source_each_and_touch_what_their_mask_says(data: Path):
+    dataset = views(data, map_share=0.0, local_share=1.0, image_size=32)
+    families = set()
+    for i in range(12):
+        sample = dataset[i]
+        assert len(sample.sources) == len(sample.masks) == 3
+        families.update(sample.families)
+        for source, target, mask in zip(sample.sources, sample.targets, sample.masks, strict=True):
+            assert mask is not None and mask.shape == (32, 32) and mask.any()
+            assert source.shape == target.shape == (32, 32, 3)
+            assert np.array_equal(source[~mask], target[~mask])
+            assert not np.array_equal(source, target)
+    assert families == set(LOCAL_EFFECTS)
+
+
+def test_things_are_squashed_with_the_photograph_they_stand_in(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    dataset = views(data, map_share=0.0, local_share=1.0, image_size=32)
+    shapes = []
+    original = pairs.make_local_pair
+
+    def note(view: np.ndarray, *args, **options):
+        shapes.append(view.shape[:2])
+        return original(view, *args, **options)
+
+    monkeypatch.setattr(pairs, "make_local_pair", note)
+    samples = [dataset[i] for i in range(16)]
+    assert all(s.sources[0].shape == (32, 32, 3) for s in samples)
+    assert all(min(shape) == 64 for shape in shapes)
+    whole = (64, round(64 * WIDTH / HEIGHT))
+    assert whole in shapes, "half of the views are the whole frame"
+
+
+def test_kinds_of_views_have_their_shares(data: Path):
+    dataset = views(data, map_share=0.3, local_share=0.4)
+    first = [dataset[i].families[0] for i in range(100)]
+    assert np.mean([name in LOCAL_EFFECTS for name in first]) == pytest.approx(0.4, abs=0.12)
+    assert np.mean([name == "canny" for name in first]) == pytest.approx(0.3, abs=0.12)
+    assert np.mean([name in EFFECTS for name in first]) == pytest.approx(0.3, abs=0.12)
+
+
+def test_local_families_are_drawn_by_their_weights(data: Path):
+    weights = {"removal": 1.0, "addition": 0.0, "replacement": 0.0, "recolour": 0.0}
+    dataset = views(data, map_share=0.0, local_share=1.0, family_weights=weights)
+    assert {family for i in range(8) for family in dataset[i].families} == {"removal"}
+
+
+def test_local_edits_without_cutouts_are_told(data: Path):
+    with pytest.raises(TrainingError, match=r"local_share 0\.5 needs cut-outs.*cutouts/"):
+        PairDataset(
+            recipe(local_share=0.5), list_photos(data / "photos"), {}, [],
+            seed=0, views=3, held_out_wording=False,
+        )  # fmt: skip
+
+
+def test_codes_away_from_the_mask_stay_the_source_s():
+    source, target = torch.arange(36), torch.arange(36) + 100
+    mask = np.zeros((24, 24), np.bool_)
+    mask[13, 9] = True
+    found = keep_outside(source, target, mask).view(6, 6)
+    touched = torch.zeros(6, 6, dtype=torch.bool)
+    touched[2:5, 1:4] = True
+    assert torch.equal(found >= 100, touched)
+    assert torch.equal(found[touched], target.view(6, 6)[touched])
+
+
+def test_codes_of_local_pairs_keep_the_outside(data: Path, tokenizer: VQTokenizer, tmp_path: Path):
+    dataset = views(data, map_share=0.0, local_share=1.0, image_size=64)
+    found = tokenized(dataset, tokenizer, tmp_path / "cache", count=6)
+    samples = [dataset[i] for i in range(2)]
+    masks = [mask for sample in samples for mask in sample.masks]
+    assert not torch.equal(found.sources, found.targets)
+    for source, target, mask in zip(found.sources, found.targets, masks, strict=True):
+        assert torch.equal(target, keep_outside(source, target, mask))
 
 
 def test_maps_lead_back_to_their_picture(data: Path):
@@ -342,6 +424,31 @@ def with_fewer_scenes(data: Path) -> PairDataset:
     dataset = views(data)
     dataset.scenes = dataset.scenes[:1]
     return dataset
+
+
+def with_local_edits(data: Path, **changes) -> PairDataset:
+    return views(data, map_share=0.0, local_share=1.0, image_size=32, **changes)
+
+
+def with_another_cutout(data: Path) -> PairDataset:
+    dataset = with_local_edits(data)
+    assert dataset.cutouts is not None
+    others = [cutout("lion", (90, 60, 20)), *dataset.cutouts.shown[1:]]
+    dataset.cutouts = Cutouts(others, others)
+    return dataset
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [views, with_another_cutout, lambda data: with_local_edits(data, family_weights={})],
+    ids=["local_share", "cutout", "weights"],
+)
+def test_a_cache_of_other_local_edits_is_not_used(
+    data: Path, tokenizer: VQTokenizer, tmp_path: Path, changed: Callable[[Path], PairDataset]
+):
+    tokenized(with_local_edits(data), tokenizer, tmp_path / "cache", count=12)
+    again = tokenized(changed(data), tokenizer, tmp_path / "cache", count=12)
+    assert_same(again, tokenized(changed(data), tokenizer, tmp_path / "fresh", count=12))
 
 
 @pytest.mark.parametrize(

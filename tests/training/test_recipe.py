@@ -89,6 +89,21 @@ def test_a_missing_file_is_named(tmp_path: Path):
         load_recipe(TokenizerRecipe, tmp_path / "none.toml")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"local_share": 1.2}, r"local_share 1\.2: must be between 0 and 1"),
+        ({"map_share": -0.1}, r"map_share -0\.1: must be between 0 and 1"),
+        ({"map_share": 0.6, "local_share": 0.5}, "1 in sum at most"),
+        ({"family_weights": {"removal": 1.0, "hail": 2.0}}, "no edit family is called 'hail'"),
+        ({"family_weights": {"removal": -1.0}}, "a weight is below 0"),
+    ],
+)
+def test_shares_and_families_are_checked(wrong: dict[str, object], said: str):
+    with pytest.raises(UsageError, match=said):
+        EditorRecipe(**wrong)
+
+
 def test_distillation_needs_a_teacher():
     with pytest.raises(UsageError, match="distillation_weight needs a teacher"):
         EditorRecipe(distillation_weight=0.5)
