@@ -15,6 +15,7 @@ from editar_cli.console import Messages, ProgressCallback
 from editar_cli.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
+    from editar_cli.benchmarks.timed_engine import StrategyName
     from editar_cli.synthesis import Photo
     from editar_cli.synthesis.cutouts import Cutouts
 
@@ -29,6 +30,20 @@ class Wording(StrEnum):
     HELD_OUT = "held-out"
     TRAINING = "training"
 
+
+class Strategies(StrEnum):
+    """Which strategies are measured."""
+
+    SEQUENTIAL = "sequential"
+    SPECULATIVE = "speculative"
+    BOTH = "both"
+
+
+STRATEGIES: "dict[Strategies, tuple[StrategyName, ...]]" = {
+    Strategies.SEQUENTIAL: ("sequential",),
+    Strategies.SPECULATIVE: ("speculative",),
+    Strategies.BOTH: ("sequential", "speculative"),
+}
 
 DataOption = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Folder of photographs kept out.")
@@ -334,6 +349,137 @@ def translate(
     }
     first = {"benchmark": "translate", "model": editor.config.name, "photos": len(pictures)}
     print(json.dumps({**first, **summary, "seconds": seconds, "output": str(output)}))
+
+
+@bench_app.command("throughput")
+def throughput(
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Pictures to edit; random models need none."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the JSON there as well."),
+    ] = None,
+    dtypes: Annotated[
+        str,
+        typer.Option(
+            "--dtype", metavar="NAME,...", help="Number formats; the plain way runs in the first."
+        ),
+    ] = "auto",
+    quantize: Annotated[
+        str, typer.Option("--quantize", metavar="none,int8", help="With weights stored so.")
+    ] = "none",
+    batch_sizes: Annotated[
+        str, typer.Option("--batch-sizes", metavar="N,...", help="Pictures at once.")
+    ] = "1",
+    strategy: Annotated[
+        Strategies, typer.Option("--strategy", help="How codes are guessed.")
+    ] = Strategies.BOTH,
+    pictures: Annotated[
+        int | None,
+        typer.Option(
+            "--pictures", metavar="N", min=1, help="For each measurement. Default: the batch."
+        ),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            metavar="N",
+            min=1,
+            help="Measure so many steps of the sequential strategy, spread over the picture. "
+            "Default: whole pictures where that takes no minutes.",
+        ),
+    ] = None,
+    baseline: Annotated[
+        bool,
+        typer.Option("--baseline/--no-baseline", help="Compare with the published way, plainly."),
+    ] = True,
+    baseline_steps: Annotated[
+        int,
+        typer.Option("--baseline-steps", metavar="N", min=1, help="Steps of it to measure."),
+    ] = 24,
+    guidance: options.GuidanceOption = None,
+    temperature: options.TemperatureOption = None,
+    top_k: options.TopKOption = None,
+    top_p: options.TopPOption = None,
+    guidance_interval: options.GuidanceIntervalOption = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="NAME|PATH|random:SIZE",
+            help="As elsewhere, or a published size with random weights, such as random:gpt-xl.",
+            envvar="EDITAR_MODEL",
+        ),
+    ] = "mini",
+    device: options.DeviceOption = "auto",
+    quiet: options.QuietOption = False,
+) -> None:
+    """Measure the engine's speed and memory beside the plain way and the machine's limit.
+
+    The last line on standard output is everything as JSON.
+    """
+    start = time.perf_counter()
+    messages = Messages(quiet=quiet)
+    sampling = options.sampling_given(
+        guidance=guidance,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        guidance_interval=guidance_interval,
+    )
+    sizes = tuple(options.parse_batch_size(text) or 0 for text in batch_sizes.split(","))
+    if 0 in sizes:
+        raise UsageError(f"--batch-sizes {batch_sizes}: must be numbers from 1")
+
+    from editar_cli.benchmarks.report import versions
+    from editar_cli.benchmarks.throughput import (
+        HEADERS,
+        Settings,
+        Variant,
+        machine_lines,
+        run_throughput,
+        table_rows,
+    )
+    from editar_cli.editor import choose_device, choose_dtype
+    from editar_cli.training.photos import list_photos
+
+    chosen = choose_device(device)
+    stored = quantize.split(",")
+    if not set(stored) <= set(options.Quantize):
+        raise UsageError(f"--quantize {quantize}: must be none, int8 or none,int8")
+    settings = Settings(
+        variants=tuple(
+            Variant(dtype=choose_dtype(name, chosen), int8=how == options.Quantize.INT8)
+            for name in dtypes.split(",")
+            for how in stored
+        ),
+        batch_sizes=sizes,
+        strategies=STRATEGIES[strategy],
+        sampling=sampling,
+        pictures=pictures,
+        steps=steps,
+        baseline_steps=baseline_steps if baseline else 0,
+    )
+    files = () if data is None else list_photos(data)
+    result = run_throughput(model, chosen, settings, pictures=files, say=messages.info)
+    messages.table(HEADERS, table_rows(result))
+    for line in machine_lines(result):
+        messages.info(line)
+    seconds = round(time.perf_counter() - start, 1)
+    facts = {"benchmark": "throughput", "model": model, "data": None if data is None else str(data)}
+    text = json.dumps(
+        {**facts, "versions": versions(), **result.record(), "elapsed": seconds},
+        ensure_ascii=False,
+    )
+    if output is not None:
+        try:
+            output.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"-o {output}: cannot be written: {error.strerror}") from error
+    print(text)
 
 
 def _photographs(
