@@ -53,7 +53,7 @@ from editar_cli.images import prepare, read_image
 from editar_cli.sampling import sample
 
 # Seconds of decoding one batch beyond which a sequential run is measured in parts.
-PATIENCE = 150.0
+PATIENCE = 120.0
 STEPS = 48
 INSTRUCTIONS = (
     "make it snowy",
