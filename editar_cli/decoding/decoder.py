@@ -337,19 +337,19 @@ class _Loop:
 
     def _choose(self, free: NDArray[np.bool_], left: Codes) -> int:
         """The number of codes that brings most codes per second; ``free`` is (rows, most)."""
-        most = free.shape[1]
+        most = int(free.shape[1])
         shortest = min(most, int(self._runs().min()) + 1)
         if self.window is not None:
             return min(most, max(self.window, shortest))
         least = min(most, max(self.strategy.least_window, shortest))
-        sizes = np.array(sorted({least, most, *(s for s in WINDOWS if least < s < most)}))
+        sizes: Codes = np.array(sorted({least, most, *(s for s in WINDOWS if least < s < most)}))
         undecided = np.cumsum(free, axis=1)[:, sizes - 1].astype(np.float64)
         share = self.strategy.expect(undecided) / np.maximum(undecided, 1.0)
         gained = np.where(undecided > 0, share, 1.0) * sizes
         gained = np.minimum(gained, left[:, None]).sum(axis=0)
         rates = gained / self.cost.seconds(len(left) * sizes)
         # Of sizes that serve nearly alike the largest: what it draws ahead is not lost.
-        return int(max(sizes[rates >= 0.95 * rates.max()].tolist()))
+        return int(sizes[rates >= 0.95 * rates.max()].max())
 
     def _draw(self, logits: Tensor, rows: slice, positions: Codes | list[int]) -> Codes:
         device = self.rows.device

@@ -7,9 +7,10 @@ from torch import Tensor
 
 from editar_cli.conditioning import image_embeddings, null_text_embeddings, text_embeddings
 from editar_cli.config import SamplingConfig
-from editar_cli.decoding.layout import NOTHING, TEXTLESS, Layout, guided_codes
-from editar_cli.models.attention import CPU_QUERIES
+from editar_cli.decoding.layout import NOTHING, TEXT_PLACES, TEXTLESS, Layout, guided_codes
+from editar_cli.models.attention import CPU_QUERIES, attention_bias_dtype
 from editar_cli.models.gpt import EditARTransformer
+from editar_cli.models.kv_cache import KVCache
 from editar_cli.sampling import guide, guide_image
 
 
@@ -37,8 +38,9 @@ class Rows:
         device, dtype = self.cache.keys.device, self.cache.keys.dtype
         self.device = device
         self._places = self.layout.places(device)
-        self._bias = self.layout.bias(device, dtype)
-        self._text_bias = self.layout.text_bias(device, dtype)
+        bias_dtype = attention_bias_dtype(dtype, device)
+        self._bias = self.layout.bias(device, bias_dtype)
+        self._text_bias = self.layout.text_bias(device, bias_dtype)
         self._turns = model.turns[c.codes + c.text_tokens :]
         if self.layout.branches > TEXTLESS:
             self._null_text = null_text_embeddings(model, 1)
@@ -143,18 +145,13 @@ class Rows:
         )
 
     def _fill_texts(self, first: int, text: Tensor) -> Tensor:
-        total, tokens = self.layout.codes, self.layout.text_tokens
-        batch = len(text)
+        layout, batch = self.layout, len(text)
         x = text_embeddings(self.model, text.to(self.cache.keys.dtype))
-        turns = self.model.turns[total : total + tokens]
-        if self.layout.branches > TEXTLESS:
+        if layout.branches > TEXTLESS:
             x = torch.cat([x, self._null_text.expand(batch, -1, -1)], dim=1)
-            turns = torch.cat([turns, turns])
-        places = slice(total, total + x.shape[1])
-        window = self.cache.at(slice(first, first + batch), places, self._text_bias.shape[-1])
-        hidden = self.model.hidden(x, turns, window=window, bias=self._text_bias)
-        logits = self.model.logits(hidden[:, tokens - 1 :: tokens])
-        if self.layout.branches > NOTHING:
+        rows = slice(first, first + batch)
+        logits = _read_texts(self.model, layout, self.cache, rows, x, self._text_bias)
+        if layout.branches > NOTHING:
             logits = torch.cat([logits, self._nothing.expand(batch, 1, -1)], dim=1)
         # Code 0 is guided wherever there is guidance at all.
         return self._combine(logits[:, None], [-1], 0)[:, 0]
@@ -166,21 +163,39 @@ class Rows:
             (1, 1, V) logits of output code 0.
         """
         model, layout = self.model, self.layout
-        total, tokens = layout.codes, layout.text_tokens
-        alone = Layout(codes=total, text_tokens=tokens, branches=1, paired=0)
-        bias = alone.text_bias(self.device, self.cache.keys.dtype)
-        cache = model.new_cache(1, bias.shape[-1])
+        total, one = layout.codes, slice(0, 1)
+        alone = Layout(codes=total, text_tokens=layout.text_tokens, branches=1, paired=0)
+        cache = model.new_cache(1, alone.length)
         image = image_embeddings(
             model,
             torch.zeros(1, total, dtype=torch.int64, device=self.device),
             torch.ones(1, dtype=torch.bool, device=self.device),
         )
-        one = slice(0, 1)
         model.hidden(image, model.turns[:total], window=cache.at(one, slice(0, total), total))
-        window = cache.at(one, slice(total, total + tokens), bias.shape[-1])
-        turns = model.turns[total : total + tokens]
-        hidden = model.hidden(null_text_embeddings(model, 1), turns, window=window, bias=bias)
+        bias = alone.text_bias(self.device, self._bias.dtype)
+        logits = _read_texts(model, alone, cache, one, null_text_embeddings(model, 1), bias)
         places = slice(layout.nothing, layout.prefix)
         for whole, part in ((self.cache.keys, cache.keys), (self.cache.values, cache.values)):
-            whole[:, :, :, places] = part[:, :, :, : total + tokens]
-        return model.logits(hidden[:, -1:])
+            whole[:, :, :, places] = part[:, :, :, : alone.prefix]
+        return logits
+
+
+def _read_texts(
+    model: EditARTransformer, layout: Layout, cache: KVCache, rows: slice, x: Tensor, bias: Tensor
+) -> Tensor:
+    """Run (B, texts * T, D) embedded texts behind the image and keep the mean of their values.
+
+    Returns:
+        (B, texts, V) logits at the end of each text.
+    """
+    begin, tokens = layout.prefix, layout.text_tokens
+    turns = model.turns[layout.codes : layout.codes + tokens].repeat(layout.texts, 1, 1)
+    window = cache.at(rows, slice(begin, begin + x.shape[1]), bias.shape[-1])
+    hidden = model.hidden(x, turns, window=window, bias=bias)
+    values = cache.values[:, rows]
+    for text in range(layout.texts):
+        start = begin + text * tokens
+        mean = values[:, :, :, start : start + tokens].float().mean(dim=3, keepdim=True)
+        place = layout.codes + text * TEXT_PLACES
+        values[:, :, :, place : place + TEXT_PLACES] = mean
+    return model.logits(hidden[:, tokens - 1 :: tokens])
