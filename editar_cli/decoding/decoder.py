@@ -246,7 +246,6 @@ class _Loop:
         self.rows = rows
         self.board = Board(rows.count, rows.layout.codes)
         strategy.begin(self.board)
-        self.sampling = rows.sampling
         self.strategy = strategy
         self.window = window
         self.on_codes = on_codes
@@ -284,10 +283,11 @@ class _Loop:
             )
         for twin, row, request in twins:
             first[row] = self.rows.fill_again(twin, row, request.text[None])[0]
-        drawn = self._draw(first[residents:, None], slice(residents, self.active), [0])
+        seeds = self._seeds(slice(residents, self.active))
+        drawn = sample(first[residents:], seeds, 0, self.rows.sampling).tolist()
         for row in range(residents, self.active):
             given = board.forced[row, 0]
-            board.codes[row, 0] = drawn[row - residents, 0] if given == FREE else given
+            board.codes[row, 0] = drawn[row - residents] if given == FREE else given
             board.next[row] = 1
             self.strategy.start(board, row)
         self.on_codes(self.active - residents)
@@ -308,12 +308,13 @@ class _Loop:
         begun = perf_counter()
         tokens = np.concatenate([board.codes[np.arange(active), start - 1][:, None], guesses], 1)
         skip = int(min(self._runs().min(), count - 1))
-        logits = self.rows.feed(
-            torch.from_numpy(tokens).to(self.rows.device), (start - 1).tolist(), skip
+        drawn = self.rows.draw(
+            torch.from_numpy(tokens).to(self.rows.device),
+            (start - 1).tolist(),
+            self._seeds(slice(0, active)),
+            skip,
         )
-        positions = start[:, None] + np.arange(skip, count)
-        drawn = self._draw(logits, slice(0, active), positions)
-        picks = np.concatenate([guesses[:, :skip], drawn], axis=1)
+        picks = np.concatenate([guesses[:, :skip], drawn.cpu().numpy()], axis=1)
         picks = np.where(forced != FREE, forced, picks)
         self.cost.measured(active * count, perf_counter() - begun)
 
@@ -351,12 +352,8 @@ class _Loop:
         # Of sizes that serve nearly alike the largest: what it draws ahead is not lost.
         return int(sizes[rates >= 0.95 * rates.max()].max())
 
-    def _draw(self, logits: Tensor, rows: slice, positions: Codes | list[int]) -> Codes:
-        device = self.rows.device
-        seeds = torch.from_numpy(self.board.seeds[rows]).to(device)[:, None]
-        places = torch.as_tensor(positions, device=device)
-        codes: Codes = sample(logits, seeds, places, self.sampling).cpu().numpy()
-        return codes
+    def _seeds(self, rows: slice) -> Tensor:
+        return torch.from_numpy(self.board.seeds[rows]).to(self.rows.device)
 
     def _twin(self, row: int) -> int | None:
         """A row before this one with the same picture."""

@@ -1,17 +1,28 @@
 """Pictures that are being decoded, one cache row each: prefix in, guided logits out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from editar_cli.conditioning import image_embeddings, null_text_embeddings, text_embeddings
 from editar_cli.config import SamplingConfig
+from editar_cli.decoding.graphs import StepGraphs
 from editar_cli.decoding.layout import NOTHING, TEXT_PLACES, TEXTLESS, Layout, guided_codes
 from editar_cli.models.attention import CPU_QUERIES, attention_bias_dtype
 from editar_cli.models.gpt import EditARTransformer
 from editar_cli.models.kv_cache import KVCache
-from editar_cli.sampling import guide, guide_image
+from editar_cli.sampling import guide, guide_image, sample
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Of the positions of a pass: cache places, (B or 1, 1, M, K) bias, rotary rows."""
+
+    where: Tensor | slice
+    bias: Tensor
+    turns: Tensor
 
 
 class Rows:
@@ -46,6 +57,7 @@ class Rows:
             self._null_text = null_text_embeddings(model, 1)
         if self.layout.branches > NOTHING:
             self._nothing = self._fill_nothing()
+        self.graphs = StepGraphs(self) if device.type == "cuda" else None
 
     def fill(self, first: int, source_codes: Tensor, text: Tensor) -> Tensor:
         """Put pictures into the rows from ``first`` on.
@@ -82,42 +94,101 @@ class Rows:
             (B, N - skip, V) guided logits: of the codes ``first + 1 + skip`` and following; what
             lies beyond the picture's end is meaningless.
         """
-        layout, model = self.layout, self.model
-        rows, count = codes.shape
-        total = layout.codes
-        branches = layout.branches if min(first) < layout.paired else 1
-        stop = max(first) + count
-        visible = layout.visible(layout.end(min(stop, total - 1)))
-        begin = first[0]
-        places: Tensor | slice
-        if (
-            all(at == begin for at in first)
-            and stop < total
-            and (branches == 1 or stop <= layout.paired)
-        ):
+        layout = self.layout
+        count = codes.shape[1]
+        branches, visible = self.extent(first, count)
+        begin, stop = first[0], max(first) + count
+        alike = all(at == begin for at in first) and stop < layout.codes
+        if alike and (branches == 1 or stop <= layout.paired):
             # All rows stand at the same code: everything is a slice.
-            places = slice(layout.end(begin), layout.end(begin) + branches * count)
-            bias = self._bias[begin:stop, :branches, :visible].flatten(0, 1)[None, None]
             turns = self._turns[begin:stop]
-            if branches > 1:
-                turns = turns.repeat_interleave(branches, dim=0)
+            place = _Place(
+                where=slice(layout.end(begin), layout.end(begin) + branches * count),
+                bias=self._bias[begin:stop, :branches, :visible].flatten(0, 1)[None, None],
+                turns=turns.repeat_interleave(branches, dim=0) if branches > 1 else turns,
+            )
         else:
-            index = torch.tensor(first, device=self.device)[:, None]
-            index = (index + torch.arange(count, device=self.device)).clamp_max(total - 1)
-            places = self._places[index, :branches].flatten(1)
-            bias = self._bias[index, :branches, :visible].flatten(1, 2)[:, None]
-            turns = self._turns[index.repeat_interleave(branches, dim=1)][:, None]
+            place = self._place(torch.tensor(first, device=self.device), count, branches, visible)
+        logits = self._run(codes, place, branches, visible, skip)
+        coming = None
+        if max(first) + count >= self.guided:
+            coming = torch.tensor(first, device=self.device)[:, None] + 1
+            coming = coming + torch.arange(skip, count, device=self.device)
+        return self._combine(logits, coming)
+
+    def draw(self, codes: Tensor, first: Sequence[int], seeds: Tensor, skip: int = 0) -> Tensor:
+        """``feed``, and draw the code that comes after each.
+
+        Args:
+            codes, first, skip: as for ``feed``.
+            seeds: (B,) int64.
+
+        Returns:
+            (B, N - skip) int64.
+        """
+        if self.graphs is not None:
+            return self.graphs.draw(codes, first, seeds)[:, skip:]
+        logits = self.feed(codes, first, skip)
+        coming = torch.tensor(first, device=self.device)[:, None] + 1
+        coming = coming + torch.arange(skip, codes.shape[1], device=self.device)
+        return sample(logits, seeds[:, None], coming, self.sampling)
+
+    def extent(self, first: Sequence[int], count: int) -> tuple[int, int]:
+        """Branches that a pass runs and cached positions that it reads."""
+        branches = self.layout.branches if min(first) < self.layout.paired else 1
+        fed = min(max(first) + count, self.layout.codes - 1)
+        return branches, self.layout.visible(self.layout.end(fed))
+
+    def step(
+        self, codes: Tensor, first: Tensor, seeds: Tensor, branches: int, visible: int
+    ) -> Tensor:
+        """``draw`` as a function of tensors on the device alone: no shape depends on their values.
+
+        Args:
+            codes: (B, N) int64.
+            first: (B,) int64; S - 1 for a row that is to do nothing.
+            seeds: (B,) int64.
+            branches, visible: at least what ``extent`` says.
+
+        Returns:
+            (B, N) int64.
+        """
+        count = codes.shape[1]
+        place = self._place(first, count, branches, visible)
+        logits = self._run(codes, place, branches, visible, 0)
+        coming = first[:, None] + 1 + torch.arange(count, device=self.device)
+        return sample(self._combine(logits, coming), seeds[:, None], coming, self.sampling)
+
+    def _place(self, first: Tensor, count: int, branches: int, visible: int) -> "_Place":
+        index = first[:, None] + torch.arange(count, device=self.device)
+        index = index.clamp_max(self.layout.codes - 1)
+        return _Place(
+            where=self._places[index, :branches].flatten(1),
+            bias=self._bias[index, :branches, :visible].flatten(1, 2)[:, None],
+            turns=self._turns[index.repeat_interleave(branches, dim=1)][:, None],
+        )
+
+    def _run(
+        self, codes: Tensor, place: "_Place", branches: int, visible: int, skip: int
+    ) -> Tensor:
+        """(B, N) codes -> (B, N - skip, branches, V) logits."""
+        rows, count = codes.shape
+        bias = place.bias
         padding = CPU_QUERIES - bias.shape[2]
         if padding > 0:
             bias = torch.cat([bias, bias[:, :, -1:].expand(-1, -1, padding, -1)], dim=2)
-        x = model.embed_codes(codes).repeat_interleave(branches, dim=1)
-        window = self.cache.at(slice(0, rows), places, visible)
-        hidden = model.hidden(x, turns, window=window, bias=bias)
-        logits = model.logits(hidden.view(rows, count, branches, -1)[:, skip:])
-        return self._combine(logits, first, skip)
+        x = self.model.embed_codes(codes).repeat_interleave(branches, dim=1)
+        window = self.cache.at(slice(0, rows), place.where, visible)
+        hidden = self.model.hidden(x, place.turns, window=window, bias=bias)
+        return self.model.logits(hidden.view(rows, count, branches, -1)[:, skip:])
 
-    def _combine(self, logits: Tensor, first: Sequence[int], skip: int) -> Tensor:
-        """(B, N, branches, V) logits -> (B, N, V), guided where the code to come is."""
+    def _combine(self, logits: Tensor, coming: Tensor | None) -> Tensor:
+        """(B, N, branches, V) logits -> (B, N, V), guided where the code to come is.
+
+        Args:
+            logits: of all branches.
+            coming: (B, N) int64, which codes they are for; ``None`` where all are guided.
+        """
         chosen = logits[:, :, 0]
         if logits.shape[2] == 1:
             return chosen
@@ -128,11 +199,8 @@ class Rows:
             mixed = guide_image(
                 chosen, logits[:, :, TEXTLESS], logits[:, :, NOTHING], scale, image_scale
             )
-        count = logits.shape[1]
-        if max(first) + skip + count < self.guided:
+        if coming is None:
             return mixed
-        coming = torch.tensor(first, device=self.device)[:, None] + skip + 1
-        coming = coming + torch.arange(count, device=self.device)
         return torch.where((coming < self.guided)[..., None], mixed, chosen)
 
     def _fill_images(self, first: int, source_codes: Tensor) -> None:
@@ -154,7 +222,7 @@ class Rows:
         if layout.branches > NOTHING:
             logits = torch.cat([logits, self._nothing.expand(batch, 1, -1)], dim=1)
         # Code 0 is guided wherever there is guidance at all.
-        return self._combine(logits[:, None], [-1], 0)[:, 0]
+        return self._combine(logits[:, None], None)[:, 0]
 
     def _fill_nothing(self) -> Tensor:
         """The prefix of null image and null text is the same for all pictures.

@@ -59,7 +59,7 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) -> (..., out)."""
         rows = x.numel() // x.shape[-1]
-        if x.device.type == "cpu" and x.dtype == torch.bfloat16 and rows < INT8_KERNEL_ROWS:
+        if rows < INT8_KERNEL_ROWS and has_int8_kernel(x.device.type, x.dtype):
             out: Tensor = torch.ops.aten._weight_int8pack_mm(
                 x.reshape(rows, -1), self.weight, self.scale
             )
@@ -114,6 +114,24 @@ def can_pack(dtype: torch.dtype) -> bool:
         # Operators of PyTorch's own compiler: other builds may lack them.
         return False
     return torch.allclose(packed, F.linear(x, weight), rtol=0.02, atol=0.1)
+
+
+@lru_cache(maxsize=8)
+def has_int8_kernel(device: str, dtype: torch.dtype) -> bool:
+    """Whether PyTorch multiplies int8 weights here without unpacking them, and gets it right.
+
+    In float32 its CPU kernel takes 3 ms for one row of 7168 x 1280, so that does not count.
+    """
+    if dtype != torch.bfloat16 or device == "mps":
+        return False
+    x = torch.linspace(1, -1, 5 * 64, device=device).view(5, 64).to(dtype)
+    weight = torch.linspace(-1, 1, 64 * 64, device=device).view(64, 64)
+    values, scale = quantize(weight)
+    try:
+        found = torch.ops.aten._weight_int8pack_mm(x, values, scale.to(dtype))
+    except (AttributeError, NotImplementedError, RuntimeError):
+        return False
+    return torch.allclose(found.float(), F.linear(x.float(), weight), rtol=0.05, atol=0.2)
 
 
 def has_bfloat16() -> bool:
