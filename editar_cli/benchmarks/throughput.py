@@ -550,9 +550,11 @@ def _whole(engine: TimedEngine, inputs: Inputs, batch: int, sampling: SamplingCo
         raise MemoryError(f"only {slots} fit")
 
     rows = engine.rows(batch, sampling)
-    rows.passes = rows.rows_fed = rows.codes_fed = 0
-    with engine.clock.part("total"):
-        done = list(engine.stream(inputs.tasks(), sampling, slots=batch, on_fewer_slots=refuse))
+    for _ in range(1 + _rehearsals(engine)):
+        rows.reset()
+        engine.clock.seconds.clear()
+        with engine.clock.part("total"):
+            done = list(engine.stream(inputs.tasks(), sampling, slots=batch, on_fewer_slots=refuse))
     return sum(edited.passes for edited in done) / len(done)
 
 
@@ -561,10 +563,13 @@ def _parts(engine: TimedEngine, inputs: Inputs, sampling: SamplingConfig, steps:
     clock, batch, grid = engine.clock, len(inputs.seeds), engine.transformer.config.grid
     fed = grid * grid - 1
     rows = engine.rows(batch, sampling)
-    rows.passes = rows.rows_fed = rows.codes_fed = 0
+    seeds = torch.tensor(inputs.seeds, device=rows.device)
     with clock.part("total"):
         code = _begin(engine, inputs, sampling)
-        seeds = torch.tensor(inputs.seeds, device=rows.device)[:, None]
+        for _ in range(_rehearsals(engine)):
+            for place in spread(steps, fed):
+                code = _step(rows, code, place, seeds)
+        rows.reset()
         with clock.part("decode"):
             for place in spread(steps, fed):
                 code = _step(rows, code, place, seeds)
@@ -575,13 +580,19 @@ def _parts(engine: TimedEngine, inputs: Inputs, sampling: SamplingConfig, steps:
     return replace(clock.per_picture(batch), decode=decode)
 
 
+def _rehearsals(engine: TimedEngine) -> int:
+    """Runs before the one that counts: on CUDA a shape is met, then captured, then replayed."""
+    return 2 if engine.bundle.device.type == "cuda" else 0
+
+
 def _warm_up(engine: TimedEngine, inputs: Inputs, sampling: SamplingConfig) -> float:
     """Everything once, untimed; seconds of a step in the middle of a picture."""
     grid = engine.transformer.config.grid
     rows = engine.rows(len(inputs.seeds), sampling)
     code = _begin(engine, inputs, sampling)
+    # Both pictures at once, as the engine has it.
     engine.detokenize(torch.zeros(2, grid, grid, dtype=torch.int64, device=rows.device))
-    seeds = torch.tensor(inputs.seeds, device=rows.device)[:, None]
+    seeds = torch.tensor(inputs.seeds, device=rows.device)
     middle, seconds = (grid * grid - 1) // 2, 0.0
     for _ in range(3):
         begun = perf_counter()
@@ -606,8 +617,7 @@ def _begin(engine: TimedEngine, inputs: Inputs, sampling: SamplingConfig) -> Ten
 
 def _step(rows: TimedRows, code: Tensor, place: int, seeds: Tensor) -> Tensor:
     """One step of the sequential strategy; (B, 1) codes."""
-    logits = rows.feed(code, [place] * len(code), 0)
-    drawn = sample(logits, seeds, place + 1, rows.sampling)
+    drawn = rows.draw(code, [place] * len(code), seeds)
     # The engine's loop lives on the host.
     return drawn.cpu().to(code.device)
 

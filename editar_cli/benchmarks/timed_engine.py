@@ -82,12 +82,16 @@ class TimedRows(Rows):
         with self.clock.part("prefill"):
             return super().fill_again(source, target, text)
 
-    def feed(self, codes: Tensor, first: Sequence[int], skip: int = 0) -> Tensor:
+    def draw(self, codes: Tensor, first: Sequence[int], seeds: Tensor, skip: int = 0) -> Tensor:
         """As it is, counted."""
         self.passes += 1
         self.rows_fed += len(codes)
         self.codes_fed += codes.numel()
-        return super().feed(codes, first, skip)
+        return super().draw(codes, first, seeds, skip)
+
+    def reset(self) -> None:
+        """Count from here."""
+        self.passes = self.rows_fed = self.codes_fed = 0
 
 
 class TimedText:
