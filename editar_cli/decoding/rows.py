@@ -174,8 +174,8 @@ class Rows:
         """(B, N) codes -> (B, N - skip, branches, V) logits."""
         rows, count = codes.shape
         bias = place.bias
-        padding = CPU_QUERIES - bias.shape[2]
-        if padding > 0:
+        padding = -bias.shape[2] % CPU_QUERIES
+        if padding:
             bias = torch.cat([bias, bias[:, :, -1:].expand(-1, -1, padding, -1)], dim=2)
         x = self.model.embed_codes(codes).repeat_interleave(branches, dim=1)
         window = self.cache.at(slice(0, rows), place.where, visible)

@@ -4,8 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# PyTorch's CPU kernel takes other paths for one to three queries; from four on, a query's result
-# is the same to the last bit whatever stands beside it. Measured equal on x86 with AVX-512.
+# PyTorch's CPU kernel takes 32 queries at a time and other paths for a rest of one to three; in
+# multiples of four a query's result is the same to the last bit whatever stands beside it. Measured
+# equal on x86 with AVX-512.
 CPU_QUERIES = 4
 # ... and as long as the keys end on a multiple of this.
 CPU_KEYS = 64
@@ -21,7 +22,7 @@ def cached_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
     """(B, H, N, d) queries over (B, H, K, d) keys and values -> (B, H, N, d).
 
     Scale 1 / sqrt(d). On a CPU a query's result does not depend, not in the last bit, on how many
-    others are computed with it, nor on masked keys behind its own, if the bias has at least
+    others are computed with it, nor on masked keys behind its own, if the bias has a multiple of
     ``CPU_QUERIES`` rows and K is a multiple of ``CPU_KEYS``.
 
     Args:

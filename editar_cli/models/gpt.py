@@ -107,6 +107,8 @@ class EditARTransformer(nn.Module):
         Args:
             int8: weights of 8 bits.
         """
+        # Plain float32 products round a text differently beside other texts.
+        faster(self.text_projection)
         faster(self.blocks, int8=int8)
         self.head = cast(nn.Linear, faster(self.head, int8=int8))
 
