@@ -144,7 +144,7 @@ def text_weights(tokens: int, dtype: torch.dtype) -> Tensor:
     One bfloat16 logarithm would be off by up to 0.8 %: the second place has what the first lacks.
     """
     first = torch.tensor(float(tokens)).log().to(dtype)
-    if float(first.exp()) > tokens:
+    if float(first.float().exp()) > tokens:
         first = torch.nextafter(first, torch.zeros_like(first))
     missing = max(0.0, tokens - float(first.float().exp()))
     second = torch.tensor(missing).log().to(dtype)
