@@ -250,6 +250,7 @@ class _Loop:
         self.window = window
         self.on_codes = on_codes
         self.active = 0
+        self.last = 0
         self.cost = PassCost(free=8.0 if self.rows.device.type == "cpu" else 256.0)
 
     def admit(self, new: Sequence[tuple[int, Request]]) -> Iterator[Decoded]:
@@ -349,8 +350,12 @@ class _Loop:
         gained = np.where(undecided > 0, share, 1.0) * sizes
         gained = np.minimum(gained, left[:, None]).sum(axis=0)
         rates = gained / self.cost.seconds(len(left) * sizes)
-        # Of sizes that serve nearly alike the largest: what it draws ahead is not lost.
-        return int(sizes[rates >= 0.95 * rates.max()].max())
+        # Of sizes that serve nearly alike the last one, since a window that changes throws away
+        # what was drawn ahead; else the largest.
+        good = sizes[rates >= 0.9 * rates.max()]
+        if self.last not in good:
+            self.last = int(sizes[rates >= 0.95 * rates.max()].max())
+        return self.last
 
     def _seeds(self, rows: slice) -> Tensor:
         return torch.from_numpy(self.board.seeds[rows]).to(self.rows.device)

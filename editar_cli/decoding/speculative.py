@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 from editar_cli.decoding.decoder import Board, Codes
 
+# Weight of a pass in the fading means.
+MEMORY = 0.02
+
 
 class Speculative:
     """Guesses from the source picture and from earlier passes.
@@ -68,7 +71,7 @@ class Speculative:
             free = board.forced[row, start:stop] < 0
             guessed, stood = int(free.sum()), int(free[:kept].sum())
             if guessed > 1 and stood:
-                self._guessed += 0.05 * (guessed - self._guessed)
-                self._stood += 0.05 * (stood - self._stood)
+                self._guessed += MEMORY * (guessed - self._guessed)
+                self._stood += MEMORY * (stood - self._stood)
         stop = min(stop, board.total)
         self._drawn[row, start:stop] = picks[: stop - start]
