@@ -16,12 +16,16 @@ from PIL import Image
 
 from editar_cli import images
 from editar_cli.batch import Made
-from editar_cli.checkpoints.native import Bundle, BundleConfig, load_bundle
+from editar_cli.checkpoints.native import Bundle, BundleConfig, load_bundle, read_config
 from editar_cli.checkpoints.registry import resolve_model
 from editar_cli.config import SamplingConfig
 from editar_cli.engine import Engine, image_seed
 from editar_cli.errors import DeviceError, ImageError, UsageError
 from editar_cli.geometry import Fit
+from editar_cli.models.linear import has_bfloat16, has_int8_kernel
+
+# Values in a transformer from which on its weights do not fit a processor's cache any more.
+LARGE = 100_000_000
 
 _DTYPES = {
     "float32": torch.float32,
@@ -52,15 +56,22 @@ class Editor:
 
     Args:
         bundle: the model, on the device and in the number format it is to run in.
+        int8: keep the transformer's weights in 8 bits.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, int8: bool = False) -> None:
         self.bundle = bundle
-        self.engine = Engine(bundle)
+        self.int8 = int8
+        self.engine = Engine(bundle, int8=int8)
 
     @classmethod
     def load(
-        cls, model: str | Path = "mini", *, device: str = "auto", dtype: str = "auto"
+        cls,
+        model: str | Path = "mini",
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        quantize: Literal["none", "int8"] = "none",
     ) -> "Editor":
         """Load a model by name or path.
 
@@ -68,19 +79,34 @@ class Editor:
             model: ``mini`` for the embedded one, the name of a converted one, or a bundle folder.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
             dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+            quantize: ``int8`` keeps the transformer's weights in 8 bits.
 
         Raises:
             ModelError: the model or the device is not there or cannot be used.
-            UsageError: no such device or number format exists.
+            UsageError: no such device or number format exists, or the two do not go together.
         """
         chosen = choose_device(device)
-        number_format = choose_dtype(dtype, chosen)
-        return cls(load_bundle(resolve_model(model), device=chosen, dtype=number_format))
+        path = resolve_model(model)
+        int8 = quantize == "int8"
+        large = int8 or read_config(path).transformer.parameters >= LARGE
+        number_format = choose_dtype(dtype, chosen, large=large)
+        if int8 and chosen.type == "cpu" and not has_int8_kernel("cpu", number_format):
+            raise UsageError(
+                "--quantize int8: on a CPU this needs --dtype bfloat16 and a processor that "
+                "multiplies it (AVX-512 BF16 or AMX); without, 8 bits would be slower than none"
+            )
+        return cls(load_bundle(path, device=chosen, dtype=number_format), int8=int8)
 
     @property
     def config(self) -> BundleConfig:
         """What the model is: name, architecture, image size, defaults."""
         return self.bundle.config
+
+    @property
+    def number_format(self) -> Mapping[str, object]:
+        """What the transformer's values are kept in, for the note in each output."""
+        facts: dict[str, object] = {"dtype": str(self.bundle.dtype).removeprefix("torch.")}
+        return {**facts, "weights": "int8"} if self.int8 else facts
 
     @property
     def batch_size(self) -> int:
@@ -257,7 +283,7 @@ class EditSession:
         """Model and settings, for the note in each output."""
         return {
             "model": self.editor.config.name,
-            "dtype": str(self.editor.bundle.dtype).removeprefix("torch."),
+            **self.editor.number_format,
             "size": self.options.size,
             "fit": self.options.fit.value,
             "preserve": self.options.preserve,
@@ -362,14 +388,18 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The number format a person asked for; ``auto`` is float32, but bfloat16 on CUDA.
+def choose_dtype(name: str, device: torch.device, *, large: bool = False) -> torch.dtype:
+    """The number format a person asked for.
+
+    ``auto`` is bfloat16 on CUDA, and on a CPU that multiplies it for a ``large`` model, whose time
+    goes into reading weights; else float32.
 
     Raises:
         UsageError: it is none of the known ones.
     """
     if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        half = device.type == "cuda" or (device.type == "cpu" and large and has_bfloat16())
+        return torch.bfloat16 if half else torch.float32
     if name not in _DTYPES:
         raise UsageError(f"--dtype {name}: must be auto, {', '.join(_DTYPES)}")
     return _DTYPES[name]

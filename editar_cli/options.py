@@ -78,7 +78,8 @@ DTypeOption = Annotated[
     DType,
     typer.Option(
         "--dtype",
-        help="Number format: auto is float32 on the CPU and on mps, bfloat16 on cuda.",
+        help="Number format: auto is bfloat16 on cuda, and for large models where the processor "
+        "multiplies it; else float32.",
         envvar="EDITAR_DTYPE",
     ),
 ]

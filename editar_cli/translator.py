@@ -200,7 +200,7 @@ class TranslateSession:
         """Model and settings, for the note in each output."""
         return {
             "model": self.editor.config.name,
-            "dtype": str(self.editor.bundle.dtype).removeprefix("torch."),
+            **self.editor.number_format,
             **self.maps.facts,
             "size": self.options.size,
             "fit": self.options.fit.value,

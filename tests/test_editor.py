@@ -5,10 +5,15 @@ from PIL import Image
 
 from editar_cli import Editor
 from editar_cli.batch import Made
-from editar_cli.editor import EditSession, choose_device, choose_dtype
+from editar_cli.checkpoints.native import read_config
+from editar_cli.editor import LARGE, EditSession, choose_device, choose_dtype
+from editar_cli.embedded import embedded_folder
 from editar_cli.errors import CheckpointError, DeviceError, ImageError, UsageError
 from editar_cli.geometry import Fit
 from editar_cli.images import source_from_image
+from editar_cli.models.gpt import GPTConfig
+from editar_cli.models.linear import has_int8_kernel
+from editar_cli.models.presets import GPT_PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -212,5 +217,39 @@ def test_number_formats_follow_the_device():
     assert choose_dtype("auto", torch.device("cpu")) is torch.float32
     assert choose_dtype("auto", torch.device("cuda")) is torch.bfloat16
     assert choose_dtype("float16", torch.device("cpu")) is torch.float16
+    assert choose_dtype("float32", torch.device("cuda"), large=True) is torch.float32
     with pytest.raises(UsageError, match="--dtype int8"):
         choose_dtype("int8", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_large_models_take_the_short_format_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, native: bool, expected: torch.dtype
+):
+    monkeypatch.setattr("editar_cli.editor.has_bfloat16", lambda: native)
+    assert choose_dtype("auto", torch.device("cpu"), large=True) is expected
+    assert choose_dtype("auto", torch.device("mps"), large=True) is torch.float32
+
+
+def test_the_embedded_model_is_small_and_gpt_xl_is_large():
+    mini = read_config(embedded_folder()).transformer
+    published = GPTConfig(**GPT_PRESETS["gpt-xl"], vocab_size=16384, grid=32)
+    assert mini.parameters < LARGE < published.parameters
+
+
+@pytest.mark.skipif(not has_int8_kernel("cpu", torch.bfloat16), reason="no int8 kernel here")
+def test_8_bit_weights_edit_and_say_so(tiny_bundle, tmp_path):
+    source = picture()
+    plain = Editor.load(tiny_bundle, device="cpu", dtype="bfloat16")
+    small = Editor.load(tiny_bundle, device="cpu", dtype="bfloat16", quantize="int8")
+    assert small.edit(source, "make it snowy").size == source.size
+    session = EditSession(small, small.options())
+    assert session.facts["weights"] == "int8" and session.facts["dtype"] == "bfloat16"
+    assert "weights" not in EditSession(plain, plain.options()).facts
+    layer = small.engine.transformer.blocks[0].mlp.down
+    assert layer.weight.dtype is torch.int8
+
+
+def test_8_bit_weights_with_float32_on_a_cpu_are_refused(tiny_bundle):
+    with pytest.raises(UsageError, match=r"--quantize int8: .* --dtype bfloat16"):
+        Editor.load(tiny_bundle, device="cpu", dtype="float32", quantize="int8")

@@ -50,6 +50,7 @@ def edit(
     model: options.ModelOption = "mini",
     device: options.DeviceOption = "auto",
     dtype: options.DTypeOption = options.DType.AUTO,
+    quantize: options.QuantizeOption = options.Quantize.NONE,
     batch_size: options.BatchSizeOption = "auto",
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -92,7 +93,7 @@ def edit(
     def open_session() -> tuple["Maker", int]:
         from editar_cli.editor import Editor, EditSession
 
-        editor = Editor.load(model, device=device, dtype=dtype.value)
+        editor = Editor.load(model, device=device, dtype=dtype.value, quantize=quantize.value)
         settings = editor.options(
             **sampling,
             size=size.value,

@@ -116,6 +116,7 @@ def translate(
     model: options.ModelOption = "mini",
     device: options.DeviceOption = "auto",
     dtype: options.DTypeOption = options.DType.AUTO,
+    quantize: options.QuantizeOption = options.Quantize.NONE,
     batch_size: options.BatchSizeOption = "auto",
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
@@ -211,7 +212,7 @@ def translate(
         else:
             from editar_cli.editor import Editor
 
-            editor = Editor.load(model, device=device, dtype=dtype.value)
+            editor = Editor.load(model, device=device, dtype=dtype.value, quantize=quantize.value)
             chosen = editor.options(
                 **sampling,
                 size=size.value,

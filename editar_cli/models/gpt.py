@@ -66,6 +66,12 @@ class GPTConfig:
         return -(-int(8 * self.dim / 3) // 256) * 256
 
     @property
+    def parameters(self) -> int:
+        """Values in the blocks and the head: what every step reads."""
+        block = 4 * self.dim**2 + 3 * self.dim * self.hidden_dim
+        return self.n_layer * block + self.dim * self.vocab_size
+
+    @property
     def codes(self) -> int:
         """Codes of one picture, S."""
         return self.grid * self.grid
