@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from editar_cli.decoding.decoder import Board, Codes
 
-# Weight of a pass in the fading means.
+# Weight of a pass in the fading means, once there have been many.
 MEMORY = 0.02
 
 
@@ -28,14 +28,20 @@ class Speculative:
     """Guesses from the source picture and from earlier passes.
 
     One object may serve many runs: it keeps what it learns about how far guesses hold.
+
+    Args:
+        most: guesses of a row that are worth a pass: a processor that is busy with a few codes
+            should not be led by the noise in what passes take.
     """
 
     least_window = 2  # costs what one code costs, and shows whether guessing pays
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
         self._drawn: Codes = np.zeros((0, 0), np.int64)
         # Fading means of the codes guessed in a pass and of those that stood after it.
         self._guessed, self._stood = 16.0, 4.0
+        self._passes = 4  # that these first values count for
 
     def begin(self, board: Board) -> None:
         """A run begins: ``board`` is empty."""
@@ -59,7 +65,7 @@ class Speculative:
         """A power of the number of guesses: 2.1, 3.1, 5, 7 and 10 of 4, 8, 16, 32 and 64 stand on
         the embedded model, a power of 0.56; the exponent follows what is seen."""
         exponent = math.log(self._stood) / math.log(self._guessed)
-        expected: NDArray[np.float64] = guessed**exponent
+        expected: NDArray[np.float64] = np.minimum(guessed, self._most) ** exponent
         return expected
 
     def learn(
@@ -71,7 +77,9 @@ class Speculative:
             free = board.forced[row, start:stop] < 0
             guessed, stood = int(free.sum()), int(free[:kept].sum())
             if guessed > 1 and stood:
-                self._guessed += MEMORY * (guessed - self._guessed)
-                self._stood += MEMORY * (stood - self._stood)
+                self._passes += 1
+                weight = max(MEMORY, 1 / self._passes)
+                self._guessed += weight * (guessed - self._guessed)
+                self._stood += weight * (stood - self._stood)
         stop = min(stop, board.total)
         self._drawn[row, start:stop] = picks[: stop - start]
