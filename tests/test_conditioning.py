@@ -2,19 +2,11 @@ import torch
 
 from editar_cli.conditioning import (
     Dropped,
-    branch_mask,
     image_embeddings,
     null_text_embeddings,
     text_embeddings,
-    text_mask,
 )
 from tests.tiny_transformer import tiny_inputs, tiny_transformer
-
-CPU = torch.device("cpu")
-
-
-def pattern(mask: torch.Tensor) -> list[str]:
-    return ["".join("x" if seen else "." for seen in row) for row in mask.tolist()]
 
 
 def test_one_draw_decides_on_image_and_text():
@@ -48,24 +40,3 @@ def test_dropped_text_is_the_null_text_put_through_the_projection():
     assert torch.equal(x[0], x[2])
     torch.testing.assert_close(x[1], text_embeddings(model, text)[1])
     torch.testing.assert_close(null_text_embeddings(model, 2), x[[0, 2]])
-
-
-def test_the_text_of_each_branch_sees_the_image_and_itself():
-    assert pattern(text_mask(2, 3, 2, CPU)) == [
-        "xxx.....",
-        "xxxx....",
-        "xxxxx...",
-        "xx...x..",
-        "xx...xx.",
-        "xx...xxx",
-    ]
-    assert pattern(text_mask(2, 3, 1, CPU)) == ["xxx..", "xxxx.", "xxxxx"]
-
-
-def test_branches_share_the_image_and_nothing_else():
-    # three of the image | two of the text | two of the null text | c0 u0 c1 u1 | c2
-    assert pattern(branch_mask(3, 2, 2, CPU)) == [
-        "xxxxx..x.x.x",
-        "xxx..xx.x.x.",
-    ]
-    assert pattern(branch_mask(2, 1, 0, CPU)) == ["xxx.xx", "xx.x.."]

@@ -6,6 +6,7 @@ import torch
 
 from editar_cli.checkpoints.native import load_bundle
 from editar_cli.config import SamplingConfig
+from editar_cli.decoding.decoder import decode
 from editar_cli.engine import EditResult, Engine, image_seed
 
 SAMPLING = SamplingConfig(guidance=2.0, top_k=16)
@@ -42,7 +43,8 @@ def test_an_edit_gives_codes_and_pixels_of_every_picture(engine: Engine, pixels:
     for image in (result.decoded_source, result.decoded_edited):
         assert image.shape == (3, 3, 32, 32) and image.dtype == torch.float32
         assert image.min() >= -1 and image.max() <= 1
-    assert steps[-1] == (64, 64)
+    assert steps[-1] == (192, 192)
+    assert len(result.passes) == 3 and max(result.passes) < 64
 
 
 def test_the_decoded_pixels_are_those_of_the_codes(engine: Engine, pixels: torch.Tensor):
@@ -82,7 +84,7 @@ def test_bfloat16_runs_and_keeps_the_tokenizer_exact(
     tiny_bundle: Path, engine: Engine, pixels: torch.Tensor
 ):
     half = Engine(load_bundle(tiny_bundle, dtype=torch.bfloat16))
-    assert half.transformer.head.weight.dtype == torch.bfloat16
+    assert half.rows(1, SAMPLING).cache.keys.dtype == torch.bfloat16
     result = edit(half, pixels, [0, 1, 2])
     assert torch.equal(result.source_codes, engine.encode(pixels[:3]))
     assert result.decoded_edited.dtype == torch.float32
@@ -108,3 +110,51 @@ def test_a_pictures_seed_depends_on_the_run_and_its_path_alone():
     assert max(seeds) > 2**62, "the upper bits are used"
     # No seed and path can be put together to mean another pair.
     assert image_seed(1, "2.jpg") != image_seed(12, ".jpg")
+
+
+def test_cells_that_may_not_change_keep_their_codes(engine: Engine, pixels: torch.Tensor):
+    changeable = torch.zeros(2, 8, 8, dtype=torch.bool)
+    changeable[0, 2:5, 3:7] = True
+    result = engine.edit(pixels[:2], PROMPTS[:2], SEEDS[:2], SAMPLING, changeable=changeable)
+    assert torch.equal(result.edited_codes[~changeable], result.source_codes[~changeable])
+    assert (result.edited_codes[changeable] != result.source_codes[changeable]).any()
+    assert result.passes[1] == 0, "nothing to decide"
+
+
+def test_fewer_rows_than_pictures_give_the_same(engine: Engine, pixels: torch.Tensor):
+    together = edit(engine, pixels, list(range(8)))
+    one_by_one = engine.edit(pixels, PROMPTS, SEEDS, SAMPLING, slots=1)
+    assert torch.equal(one_by_one.edited_codes, together.edited_codes)
+
+
+def test_where_memory_runs_out_fewer_pictures_run_at_once(
+    engine: Engine, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    expected = edit(engine, pixels, list(range(5)))
+
+    def narrow(*args, rows, **more):
+        if rows.count > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return decode(*args, rows=rows, **more)
+
+    monkeypatch.setattr("editar_cli.engine.decode", narrow)
+    found = engine.edit(pixels[:5], PROMPTS[:5], SEEDS[:5], SAMPLING, slots=5)
+    assert torch.equal(found.edited_codes, expected.edited_codes)
+
+
+def test_without_room_for_one_picture_it_is_a_memory_error(
+    engine: Engine, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    def none(*args, **more):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("editar_cli.engine.decode", none)
+    with pytest.raises(MemoryError):
+        edit(engine, pixels, [0, 1])
+
+
+def test_pictures_at_once_follow_the_free_memory(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(engine, "_rows", None)
+    for free, expected in ((0, 1), (10**12, 4)):
+        monkeypatch.setattr("editar_cli.engine.free_memory", lambda device, free=free: free)
+        assert engine.slots(SAMPLING) == expected

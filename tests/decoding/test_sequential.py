@@ -6,7 +6,10 @@ from torch import Tensor
 
 from editar_cli.conditioning import Dropped
 from editar_cli.config import SamplingConfig
-from editar_cli.decoding import sequential
+from editar_cli.decoding.decoder import Request
+from editar_cli.decoding.decoder import decode as decode_stream
+from editar_cli.decoding.rows import Rows
+from editar_cli.decoding.sequential import Sequential
 from editar_cli.models.gpt import EditARTransformer
 from editar_cli.training.editor import teacher_forcing
 from tests.tiny_transformer import tiny_inputs, tiny_transformer
@@ -26,10 +29,55 @@ GUIDANCES = [
 
 
 def decode(
-    model: EditARTransformer, codes: Tensor, text: Tensor, seeds: Tensor | None = None, **settings
+    model: EditARTransformer,
+    codes: Tensor,
+    text: Tensor,
+    seeds: Tensor | None = None,
+    *,
+    strategy=Sequential,
+    rows: int | None = None,
+    window: int | None = None,
+    forced: Tensor | None = None,
+    on_codes=lambda count: None,
+    **settings,
 ) -> Tensor:
     seeds = SEEDS[: len(codes)] if seeds is None else seeds
-    return sequential.decode(model, codes, text, seeds, SamplingConfig(**settings))
+    requests = [
+        Request(
+            source_codes=codes[i],
+            text=text[i],
+            seed=int(seeds[i]),
+            forced=None if forced is None else forced[i],
+        )
+        for i in range(len(codes))
+    ]
+    found = list(
+        decode_stream(
+            model, requests, SamplingConfig(**settings), strategy(),
+            rows=rows or len(codes), window=window, on_codes=on_codes,
+        )
+    )  # fmt: skip
+    found.sort(key=lambda done: done.index)
+    return torch.stack([done.codes for done in found])
+
+
+def recorded_logits(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The guided logits of every code, in order, as sampling sees them."""
+    seen: list[Tensor] = []
+    fill, feed = Rows.fill, Rows.feed
+
+    def recording_fill(self, *args):
+        seen.append(fill(self, *args))
+        return seen[-1]
+
+    def recording_feed(self, *args):
+        logits = feed(self, *args)
+        seen.append(logits[:, 0])
+        return logits
+
+    monkeypatch.setattr(Rows, "fill", recording_fill)
+    monkeypatch.setattr(Rows, "feed", recording_feed)
+    return seen
 
 
 @pytest.mark.parametrize(("guidance", "interval", "guided"), GUIDANCES)
@@ -38,14 +86,7 @@ def test_logits_from_the_cache_are_the_teacher_forced_ones(
 ):
     model = tiny_transformer()
     codes, text = tiny_inputs(model, 3)
-    seen: list[Tensor] = []
-    draw = sequential.sample
-
-    def recording(logits: Tensor, *args, **kwargs) -> Tensor:
-        seen.append(logits.clone())
-        return draw(logits, *args, **kwargs)
-
-    monkeypatch.setattr(sequential, "sample", recording)
+    seen = recorded_logits(monkeypatch)
     written = decode(model, codes, text, guidance=guidance, guidance_interval=interval)
 
     def uncached(drop_text: bool) -> Tensor:
@@ -139,11 +180,9 @@ def test_greedy_codes_do_not_depend_on_the_seed():
 def test_every_code_is_reported():
     model = tiny_transformer()
     codes, text = tiny_inputs(model, 1)
-    seen: list[tuple[int, int]] = []
-    sequential.decode(
-        model, codes, text, SEEDS[:1], SamplingConfig(), lambda *step: seen.append(step)
-    )
-    assert seen == [(i, 16) for i in range(1, 17)]
+    seen: list[int] = []
+    decode(model, codes, text, on_codes=seen.append)
+    assert sum(seen) == 16 and max(seen) == 1
 
 
 def test_a_grid_of_one_code_works():
@@ -168,14 +207,7 @@ def test_image_guidance_mixes_three_branches_as_instruct_pix2pix_does(
 ):
     model = tiny_transformer()
     codes, text = tiny_inputs(model, 3)
-    seen: list[Tensor] = []
-    draw = sequential.sample
-
-    def recording(logits: Tensor, *args, **kwargs) -> Tensor:
-        seen.append(logits.clone())
-        return draw(logits, *args, **kwargs)
-
-    monkeypatch.setattr(sequential, "sample", recording)
+    seen = recorded_logits(monkeypatch)
     written = decode(
         model, codes, text, guidance=guidance, guidance_interval=interval, image_guidance=2.5
     )

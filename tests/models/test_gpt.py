@@ -106,27 +106,36 @@ def test_a_cache_filled_in_pieces_gives_what_one_pass_gives():
     model = tiny_transformer()
     x = sequence(model)
     length = x.shape[1]
-    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    hidden = torch.full((length, length), -torch.inf).triu(1)
     with torch.inference_mode():
         whole = model.hidden(x, model.turns[:length])
         cache = model.new_cache(2, length)
         pieces = []
         for start, end in ((0, 10), (10, 11), (11, 30), (30, length)):
-            mask = None if start == 0 or end - start == 1 else causal[start:end, :end]
+            bias = None if start == 0 else hidden[None, None, start:end, :end]
+            window = cache.at(slice(0, 2), slice(start, end), end)
             turns = model.turns[start:end]
-            pieces.append(model.hidden(x[:, start:end], turns, mask=mask, cache=cache))
-    assert cache.used == length
+            pieces.append(model.hidden(x[:, start:end], turns, window=window, bias=bias))
     torch.testing.assert_close(torch.cat(pieces, dim=1), whole, rtol=0, atol=2e-6)
 
 
-def test_several_positions_behind_a_prefix_need_a_mask():
+def test_what_stands_behind_a_prefix_needs_a_bias():
     model = tiny_transformer()
     cache = model.new_cache(2, 20)
     x = sequence(model)
+    with torch.inference_mode(), pytest.raises(AssertionError, match="needs a bias"):
+        window = cache.at(slice(0, 2), slice(8, 12), 12)
+        model.hidden(x[:, 8:12], model.turns[8:12], window=window)
+
+
+def test_layers_for_decoding_give_what_plain_ones_give():
+    plain, packed = tiny_transformer(), tiny_transformer().requires_grad_(False)
+    packed.prepare_for_decoding()
+    x = sequence(plain).detach()
     with torch.inference_mode():
-        model.hidden(x[:, :8], model.turns[:8], cache=cache)
-        with pytest.raises(AssertionError, match="a longer prefix needs a mask"):
-            model.hidden(x[:, 8:12], model.turns[8:12], cache=cache)
+        expected = plain.logits(plain.hidden(x, plain.turns[: x.shape[1]]))
+        found = packed.logits(packed.hidden(x, packed.turns[: x.shape[1]]))
+    torch.testing.assert_close(found, expected, rtol=0, atol=5e-5)
 
 
 def test_dropout_is_all_that_training_mode_changes():
