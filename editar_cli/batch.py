@@ -1,25 +1,19 @@
-"""From the command line's words to finished files: which pictures, where to, and one after another.
+"""From the command line's words to a plan: which pictures, and where their results go.
 
-Planning touches names only; nothing is decoded and no model loaded before the plan stands.
+Names only are touched; nothing is decoded and no model loaded before the plan stands.
 """
 
 import glob
 import json
 import os
 import re
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
-from typing import Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Literal
 
 from editar_cli import images
-from editar_cli.errors import ImageError, UsageError
+from editar_cli.errors import UsageError
 from editar_cli.lists import Row
 
 STREAM = "-"
@@ -496,197 +490,3 @@ def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool) -> None:
                     f"{output}: is an input and would be overwritten; "
                     "name another output, or use --in-place"
                 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """What came of one picture.
-
-    Args:
-        pixels: (H, W, 3) uint8, the result.
-        like: what it is written as: the source's mode, alpha, profile and metadata.
-        beside: further pictures, (H, W, 3) uint8, by what they show: "map", "preview".
-        notes: what the person should know about this picture.
-    """
-
-    pixels: NDArray[np.uint8]
-    like: images.Source
-    beside: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-
-class Maker(Protocol):
-    """What a run needs of an editor or a translator."""
-
-    @property
-    def facts(self) -> Mapping[str, object]:
-        """Model and settings, for the note in each output."""
-
-    def picture_seed(self, key: str, seed: int | None = None) -> int:
-        """The seed of the picture with this key; ``seed`` stands in for the run's."""
-
-    def make(
-        self,
-        sources: Sequence[images.Source],
-        texts: Sequence[str],
-        seeds: Sequence[int],
-        on_step: Callable[[int, int], None] | None = None,
-    ) -> list[Made | ImageError]:
-        """What came of each source, or why nothing did; MemoryError where memory runs out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of one picture.
-
-    Args:
-        job: the picture.
-        seed: its own seed.
-        seconds: its share of the time its batch took.
-        error: what went wrong, or ``None``.
-        notes: what the person should know about this picture.
-    """
-
-    job: Job
-    seed: int
-    seconds: float = 0.0
-    error: str | None = None
-    notes: tuple[str, ...] = ()
-
-    def to_json(self) -> str:
-        """One line of JSON."""
-        more: dict[str, object] = {"seed": self.seed, "seconds": round(self.seconds, 3)}
-        if self.notes:
-            more["notes"] = list(self.notes)
-        if self.error is None:
-            return self.job.to_json("done", **more)
-        return self.job.to_json("failed", **more, error=self.error)
-
-
-def run_jobs(
-    jobs: Sequence[Job],
-    maker: Maker,
-    *,
-    batch_size: int,
-    format: str = "auto",
-    doing: str = "editing",
-    on_progress: Callable[[float, str], None] | None = None,
-    on_smaller_batch: Callable[[int], None] | None = None,
-) -> Iterator[Outcome]:
-    """Edit pictures batch by batch; each outcome is given out when its file is complete.
-
-    A picture that cannot be read, edited or written becomes an outcome with an error. Where memory
-    runs out the batch is halved, and the size that worked is kept.
-
-    Args:
-        jobs: what to do, in order.
-        maker: edits or translates.
-        batch_size: pictures at once, 1 or more.
-        format: format of results for standard output: ``auto`` or an extension without its dot.
-        doing: what is going on, in a word.
-        on_progress: told how many pictures are done, fractions included, and what is going on.
-        on_smaller_batch: told the new size when memory ran out.
-    """
-    assert batch_size >= 1, batch_size
-    done = 0
-    while done < len(jobs):
-        batch = jobs[done : done + batch_size]
-        start = time.perf_counter()
-
-        def on_step(step: int, total: int, before: int = done, count: int = len(batch)) -> None:
-            if on_progress is not None:
-                on_progress(before + count * step / total, doing)
-
-        try:
-            results = _make_batch(batch, maker, format, on_step)
-        except MemoryError:
-            if len(batch) > 1:
-                batch_size = len(batch) // 2
-                if on_smaller_batch is not None:
-                    on_smaller_batch(batch_size)
-                continue
-            results = [
-                ImageError(
-                    f"{batch[0].source_name}: memory ran out with one picture at a time; "
-                    "another --device, --dtype bfloat16 or a smaller model would help"
-                )
-            ]
-        done += len(batch)
-        if on_progress is not None:
-            on_progress(done, doing)
-        seconds = (time.perf_counter() - start) / len(batch)
-        for job, result in zip(batch, results, strict=True):
-            seed = maker.picture_seed(job.key, job.seed)
-            failed = isinstance(result, ImageError)
-            yield Outcome(
-                job=job,
-                seed=seed,
-                seconds=seconds,
-                error=str(result) if failed else None,
-                notes=() if isinstance(result, ImageError) else result,
-            )
-
-
-def _make_batch(
-    batch: Sequence[Job],
-    maker: Maker,
-    format: str,
-    on_step: Callable[[int, int], None],
-) -> list[tuple[str, ...] | ImageError]:
-    """Read, make and write; notes on each picture, or what went wrong with it."""
-    results: list[tuple[str, ...] | ImageError] = [()] * len(batch)
-    sources: dict[int, images.Source] = {}
-    for index, job in enumerate(batch):
-        try:
-            sources[index] = _read(job)
-        except ImageError as error:
-            results[index] = error
-    if not sources:
-        return results
-    seeds = {i: maker.picture_seed(batch[i].key, batch[i].seed) for i in sources}
-    made = maker.make(
-        list(sources.values()),
-        [batch[index].instruction for index in sources],
-        list(seeds.values()),
-        on_step,
-    )
-    for index, result in zip(sources, made, strict=True):
-        if isinstance(result, ImageError):
-            results[index] = result
-            continue
-        note = _note(maker.facts, batch[index], seeds[index])
-        try:
-            _write(batch[index], result, note, format)
-            results[index] = result.notes
-        except ImageError as error:
-            results[index] = error
-    return results
-
-
-def _read(job: Job) -> images.Source:
-    if job.source is not None:
-        return images.read_image(job.source)
-    data = sys.stdin.buffer.read()
-    if not data:
-        raise ImageError("standard input: is empty")
-    return images.read_image(BytesIO(data), name="standard input")
-
-
-def _note(facts: Mapping[str, object], job: Job, seed: int) -> str:
-    return f"editar {json.dumps({**facts, job.asked: job.instruction, 'seed': seed})}"
-
-
-def _write(job: Job, made: Made, note: str, format: str) -> None:
-    path = job.output or Path(made.like.extension if format == "auto" else f"stdout.{format}")
-    name = images.output_format(path, made.like)
-    data = images.encode_image(made.pixels, made.like, format=name, note=note)
-    # The result last: where it stands, all that belongs to it stands too.
-    for what, file in job.beside.items():
-        plain = images.Source(name=str(file), pixels=made.beside[what])
-        kind = images.output_format(file, plain)
-        images.write_image(file, images.encode_image(plain.pixels, plain, format=kind, note=note))
-    if job.output is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    else:
-        images.write_image(job.output, data)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Most pictures at once: beyond these a device has no more to give.
 MOST_ROWS = {"cpu": 4, "mps": 8, "cuda": 64}
+# Guesses of one picture that are worth a pass.
+MOST_GUESSES = {"cpu": 24, "mps": 64, "cuda": 256}
 # Share of the free memory that caches may take; passes, pictures and other programs need the rest.
 MEMORY_SHARE = 0.6
 
@@ -101,7 +103,9 @@ class Engine:
         self.transformer = bundle.transformer.eval()
         self.transformer.prepare_for_decoding(int8=int8)
         self.tokenizer = bundle.tokenizer.eval()
-        self.strategy: Strategy = Speculative() if strategy == "speculative" else Sequential()
+        self.strategy: Strategy = Sequential()
+        if strategy == "speculative":
+            self.strategy = Speculative(MOST_GUESSES[bundle.device.type])
         self._rows: Rows | None = None
 
     @torch.inference_mode()
@@ -140,33 +144,46 @@ class Engine:
             Pictures as they are finished, not in the order of the tasks.
 
         Raises:
-            MemoryError: memory ran out with one picture at a time; what was not yielded is not
-                done.
+            MemoryError: memory ran out with one picture at a time, the first of those that were
+                taken and not yielded.
         """
-        under_way: dict[int, Request] = {}
+        under_way: dict[int, Task] = {}
+        encoded: dict[int, Request] = {}
         stood = 0
+        asking = False
 
         def count(codes: int) -> None:
             nonlocal stood
             stood += codes
             on_codes(codes)
 
-        def requests() -> Iterator[tuple[int, Request]]:
-            for index, task in enumerate(tasks):
-                yield index, self._request(task)
+        waiting = enumerate(tasks)
 
-        waiting = requests()
+        def new_tasks() -> Iterator[tuple[int, Task]]:
+            nonlocal asking
+            while True:
+                asking = True
+                # Whoever makes the tasks does not know that a model is running.
+                with torch.inference_mode(False):
+                    item = next(waiting, None)
+                asking = False
+                if item is None:
+                    return
+                yield item
+
         while True:
             order: list[int] = []
             again = list(under_way.items())
 
             def taken(
-                order: list[int] = order, again: list[tuple[int, Request]] = again
+                order: list[int] = order, again: list[tuple[int, Task]] = again
             ) -> Iterator[Request]:
-                for index, request in chain(again, waiting):
+                for index, task in chain(again, new_tasks()):
+                    under_way[index] = task
                     order.append(index)
-                    under_way[index] = request
-                    yield request
+                    if index not in encoded:
+                        encoded[index] = self._request(task)
+                    yield encoded[index]
 
             try:
                 for done in decode(
@@ -178,18 +195,18 @@ class Engine:
                     on_codes=count,
                 ):
                     index = order[done.index]
-                    edited = self._edited(index, under_way[index], done.codes, done.passes)
-                    del under_way[index]
+                    edited = self._edited(index, encoded[index], done.codes, done.passes)
+                    del under_way[index], encoded[index]
                     stood -= done.codes.numel()
                     yield edited
                 return
             except (RuntimeError, MemoryError) as error:
-                if not ran_out_of_memory(error):
+                if asking or not ran_out_of_memory(error):
                     raise
                 self._rows = None
                 if slots == 1:
                     raise MemoryError(str(error)) from error
-            slots = max(1, min(slots, len(under_way)) // 2)
+            slots = max(1, min(slots, len(under_way) or slots) // 2)
             on_codes(-stood)
             stood = 0
             on_fewer_slots(slots)

@@ -100,6 +100,17 @@ BatchSizeOption = Annotated[
         envvar="EDITAR_BATCH_SIZE",
     ),
 ]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        metavar="N",
+        min=0,
+        help="Threads that read and write pictures while the model works. Default: up to 4, as far "
+        "as the model leaves processor cores free.",
+        envvar="EDITAR_JOBS",
+    ),
+]
 SeedOption = Annotated[
     int,
     typer.Option(

@@ -5,25 +5,22 @@ source. ``MapSource`` owns maps, ``TranslateSession`` a run with a model, ``MapS
 that only draws maps.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from editar_cli import images
-from editar_cli.batch import Made
-from editar_cli.engine import image_seed
-from editar_cli.errors import ImageError
+from editar_cli.editor import Drawn, EditOptions, Editor, Prepared
+from editar_cli.engine import image_seed, ran_out_of_memory
 from editar_cli.geometry import Fit, Geometry
 from editar_cli.modes._maps import resize_map
 from editar_cli.modes._mode import Extract, Picture, RawMap, Reading
 from editar_cli.modes._settings import Choice, MapSettings, choose_extractor
-
-if TYPE_CHECKING:
-    from editar_cli.editor import EditOptions, Editor
+from editar_cli.pipeline import Made
 
 _CHANNELS = {"P": 3, "PA": 4, "YCbCr": 3}
 _GREY = frozenset({"1", "L", "LA", "La"})
@@ -44,8 +41,17 @@ class ModelMap:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class PreparedMap(Prepared):
+    """A picture whose map waits for the model; ``found`` is that map."""
+
+    found: ModelMap
+
+
 class MapSource:
     """Makes or reads the maps of a run; the extractor loads with the first picture that needs it.
+
+    Several threads may ask for maps at once.
 
     Args:
         settings: how maps come about.
@@ -56,6 +62,7 @@ class MapSource:
         self.settings = settings
         self.choice = choice
         self._extract: Extract | None = None
+        self._extracting = threading.Lock()
 
     @property
     def facts(self) -> dict[str, object]:
@@ -83,8 +90,17 @@ class MapSource:
         Raises:
             ImageError: the map shows nothing that the model knows; names the picture.
             ModelError: the extractor cannot be loaded.
+            MemoryError: memory ran out.
         """
-        return self._in_style(self.extract(picture), name)
+        try:
+            # Networks are not made for several threads, and load but once.
+            with self._extracting:
+                found = self.extract(picture)
+        except RuntimeError as error:
+            if ran_out_of_memory(error):
+                raise MemoryError(str(error)) from error
+            raise
+        return self._in_style(found, name)
 
     def at_source_size(self, source: images.Source) -> Reading:
         """The map of the whole source, no model's square in between.
@@ -186,7 +202,7 @@ class TranslateSession:
     """
 
     def __init__(
-        self, editor: "Editor", options: "EditOptions", settings: MapSettings, *, seed: int = 0
+        self, editor: Editor, options: EditOptions, settings: MapSettings, *, seed: int = 0
     ) -> None:
         self.editor = editor
         self.options = options
@@ -211,56 +227,44 @@ class TranslateSession:
         """The seed of the picture with this key; ``seed`` stands in for the run's."""
         return image_seed(self.seed if seed is None else seed, key)
 
-    def make(
-        self,
-        sources: Sequence[images.Source],
-        texts: Sequence[str],
-        seeds: Sequence[int],
-        on_step: Callable[[int, int], None] | None = None,
-    ) -> list[Made | ImageError]:
-        """Translate a batch.
-
-        Args:
-            sources: N photographs or maps of any sizes.
-            texts: a caption for each; may be empty.
-            seeds: one for each.
-            on_step: called with codes drawn so far and in all.
-
-        Returns:
-            For each what came of it, at the size of the part of the source that the model saw, or
-            (S, S, 3) for size ``model``; an ImageError for what is no map.
+    def prepare(self, source: images.Source, text: str, seed: int) -> PreparedMap:
+        """The map of a photograph, or a map as the model is given it; the text is a caption.
 
         Raises:
-            MemoryError: the device or the machine ran out of memory.
+            ImageError: the source is no such map.
+            MemoryError: memory ran out.
             ModelError: the extractor cannot be loaded.
         """
-        from editar_cli.editor import memory_errors, to_numpy
+        found = self.maps.for_model(source, self.editor.config.image_size, self.options.fit)
+        return PreparedMap(
+            source=source,
+            square=to_model(found.square),
+            prompt=self.choice.mode.prompt + text,
+            seed=seed,
+            found=found,
+        )
 
-        size, fit = self.editor.config.image_size, self.options.fit
-        results: list[Made | ImageError | None] = [None] * len(sources)
-        maps: dict[int, ModelMap] = {}
-        with memory_errors():
-            for i, source in enumerate(sources):
-                try:
-                    maps[i] = self.maps.for_model(source, size, fit)
-                except ImageError as error:
-                    results[i] = error
-            if maps:
-                squares = np.stack([to_model(found.square) for found in maps.values()])
-                edit = self.editor.engine.edit(
-                    torch.from_numpy(squares),
-                    [self.choice.mode.prompt + texts[i] for i in maps],
-                    [seeds[i] for i in maps],
-                    self.options.sampling,
-                    on_step,
-                )
-                decoded = to_numpy(edit.decoded_edited)
-        for row, (i, found) in enumerate(maps.items()):
-            results[i] = self._finish(sources[i], found, decoded[row])
-        assert all(result is not None for result in results)
-        return [result for result in results if result is not None]
+    def stream(
+        self,
+        prepared: Iterable[PreparedMap],
+        *,
+        slots: int,
+        on_drawn: Callable[[float], None] = lambda pictures: None,
+        on_fewer_slots: Callable[[int], None] = lambda slots: None,
+    ) -> Iterator[tuple[int, Drawn]]:
+        """As ``Maker.stream``."""
+        return self.editor.stream(
+            prepared,
+            self.options.sampling,
+            slots=slots,
+            on_drawn=on_drawn,
+            on_fewer_slots=on_fewer_slots,
+        )
 
-    def _finish(self, source: images.Source, found: ModelMap, decoded: NDArray[np.float32]) -> Made:
+    def finish(self, prepared: PreparedMap, result: Drawn) -> Made:
+        """The result at the size of the part of the source that the model saw, or (S, S, 3) for
+        size ``model``."""
+        source, found, decoded = prepared.source, prepared.found, result.after
         size, fit = self.editor.config.image_size, self.options.fit
         geometry = Geometry.of(source=source.size, size=size, fit=fit)
         if self.options.size == "model":
@@ -306,38 +310,36 @@ class MapSession:
         """Maps have no chance in them."""
         return 0
 
-    def make(
-        self,
-        sources: Sequence[images.Source],
-        texts: Sequence[str],
-        seeds: Sequence[int],
-        on_step: Callable[[int, int], None] | None = None,
-    ) -> list[Made | ImageError]:
-        """The map of each source at its own size, or why there is none.
+    def prepare(self, source: images.Source, text: str, seed: int) -> tuple[images.Source, Reading]:
+        """A source and its map at its own size.
 
         Raises:
-            MemoryError: the device or the machine ran out of memory.
+            ImageError: the source is no such map.
+            MemoryError: memory ran out.
             ModelError: the extractor cannot be loaded.
         """
-        from editar_cli.editor import memory_errors
+        return source, self.maps.at_source_size(source)
 
-        results: list[Made | ImageError] = []
-        for source in sources:
-            try:
-                with memory_errors():
-                    found = self.maps.at_source_size(source)
-            except ImageError as error:
-                results.append(error)
-                continue
-            beside = {}
-            if self.maps.settings.preview:
-                beside["preview"] = beside_each_other([images.over_white(source), found.pixels])
-            results.append(
-                Made(
-                    pixels=found.pixels, like=new_picture(source), beside=beside, notes=found.notes
-                )
-            )
-        return results
+    def stream(
+        self,
+        prepared: Iterable[tuple[images.Source, Reading]],
+        *,
+        slots: int,
+        on_drawn: Callable[[float], None] = lambda pictures: None,
+        on_fewer_slots: Callable[[int], None] = lambda slots: None,
+    ) -> Iterator[tuple[int, None]]:
+        """Nothing is left to do."""
+        for index, _ in enumerate(prepared):
+            on_drawn(1.0)
+            yield index, None
+
+    def finish(self, prepared: tuple[images.Source, Reading], result: None) -> Made:
+        """The map."""
+        source, found = prepared
+        beside = {}
+        if self.maps.settings.preview:
+            beside["preview"] = beside_each_other([images.over_white(source), found.pixels])
+        return Made(pixels=found.pixels, like=new_picture(source), beside=beside, notes=found.notes)
 
 
 def new_picture(source: images.Source) -> images.Source:

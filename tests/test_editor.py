@@ -1,12 +1,13 @@
+import os
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from editar_cli import Editor
-from editar_cli.batch import Made
 from editar_cli.checkpoints.native import read_config
-from editar_cli.editor import LARGE, EditSession, choose_device, choose_dtype
+from editar_cli.editor import LARGE, EditSession, choose_device, choose_dtype, threads_beside
 from editar_cli.embedded import embedded_folder
 from editar_cli.errors import CheckpointError, DeviceError, ImageError, UsageError
 from editar_cli.geometry import Fit
@@ -14,6 +15,7 @@ from editar_cli.images import source_from_image
 from editar_cli.models.gpt import GPTConfig
 from editar_cli.models.linear import has_int8_kernel
 from editar_cli.models.presets import GPT_PRESETS
+from editar_cli.pipeline import make_all
 
 
 @pytest.fixture(scope="module")
@@ -84,26 +86,28 @@ def test_wrong_values_name_themselves(editor):
         editor.options(size="huge")
 
 
+def made(session, sources, seeds, text="make it snowy", **more):
+    return make_all(session, sources, [text] * len(sources), seeds, **more)
+
+
 def test_a_batch_of_different_sizes_equals_its_pictures_one_by_one(editor):
     session = EditSession(editor, editor.options(), seed=3)
-    sources = [source_from_image(picture(20 + 9 * i, 50 - 7 * i, seed=i)) for i in range(3)]
-    seeds = [session.picture_seed(str(i)) for i in range(3)]
-    together = session.edit_sources(sources, ["make it snowy"] * 3, seeds)
+    sources = [source_from_image(picture(20 + 9 * i, 50 - 7 * i, seed=i)) for i in range(5)]
+    seeds = [session.picture_seed(str(i)) for i in range(5)]
+    together = made(session, sources, seeds, slots=3)
     for source, seed, expected in zip(sources, seeds, together, strict=True):
-        (alone,) = session.edit_sources([source], ["make it snowy"], [seed])
-        assert np.array_equal(alone, expected)
+        (alone,) = made(session, [source], [seed])
+        assert np.array_equal(alone.pixels, expected.pixels)
 
 
 def test_a_run_over_many_pictures_gets_what_an_edit_gives(editor):
     session = EditSession(editor, editor.options(), seed=3)
     source = source_from_image(picture(mode="RGBA"))
-    seed = session.picture_seed("a.png")
-    (made,) = session.make([source], ["make it snowy"], [seed])
-    (pixels,) = session.edit_sources([source], ["make it snowy"], [seed])
-    assert isinstance(made, Made)
-    assert np.array_equal(made.pixels, pixels)
-    assert made.like is source
-    assert (dict(made.beside), made.notes) == ({}, ())
+    (one,) = made(session, [source], [session.picture_seed("-")])
+    edited = editor.edit(picture(mode="RGBA"), "make it snowy", seed=3)
+    assert np.array_equal(one.pixels, np.asarray(edited)[..., :3])
+    assert one.like is source
+    assert (dict(one.beside), one.notes) == ({}, ())
 
 
 def test_a_seed_of_its_own_stands_in_for_that_of_the_run(editor):
@@ -171,13 +175,17 @@ def test_what_cannot_be_translated_says_why(editor):
         editor.translate(picture(), "canny", top_p=0.0)
 
 
-def test_progress_counts_codes(editor):
+def test_progress_counts_pictures(editor):
     seen = []
     session = EditSession(editor, editor.options())
-    source = source_from_image(picture())
-    session.edit_sources([source], ["x"], [0], lambda step, total: seen.append((step, total)))
-    assert seen[-1] == (64, 64)
-    assert [step for step, _ in seen] == sorted(step for step, _ in seen)
+    made(
+        session,
+        [source_from_image(picture(seed=i)) for i in range(2)],
+        [0, 1],
+        on_drawn=seen.append,
+    )
+    assert sum(seen) == pytest.approx(2)
+    assert len(seen) > 2 and min(seen) >= 0
 
 
 def test_running_out_of_memory_is_pythons_own_error(editor, monkeypatch):
@@ -186,9 +194,21 @@ def test_running_out_of_memory_is_pythons_own_error(editor, monkeypatch):
     def fail(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
 
-    monkeypatch.setattr(editor.engine, "edit", fail)
+    monkeypatch.setattr(editor.engine, "encode", fail)
     with pytest.raises(MemoryError):
-        session.edit_sources([source_from_image(picture())], ["x"], [0])
+        made(session, [source_from_image(picture())], [0])
+
+
+def test_threads_leave_a_model_on_the_cpu_its_cores(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(16), raising=False)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    for taken, expected in ((16, 0), (20, 0), (14, 2), (8, 4)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda taken=taken: taken)
+        assert threads_beside(cpu) == expected
+        assert threads_beside(cuda) == 4
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert (threads_beside(cpu), threads_beside(cuda)) == (0, 1)
 
 
 def test_an_animated_picture_is_refused(editor, tmp_path):

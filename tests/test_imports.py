@@ -20,7 +20,7 @@ LINES = [
     {"cli"},
     {"commands", "options", "console"},
     {"editor", "translator", "benchmarks", "training"},
-    {"batch", "checkpoints"},
+    {"pipeline", "batch", "checkpoints"},
     {"engine"},
     {"decoding", "sampling", "conditioning"},
     {
@@ -34,7 +34,7 @@ LINES = [
         "tensorfiles",
         "lists",
     },
-    {"errors", "config", "embedded"},
+    {"errors", "config", "embedded", "overlap"},
 ]
 # Importer and imported of the same line.
 WITHIN = {
@@ -46,6 +46,8 @@ WITHIN = {
     # Two faces of one object: a translation is made by an editor's engine.
     ("editor", "translator"),
     ("translator", "editor"),
+    # A run does the jobs of a plan.
+    ("pipeline", "batch"),
     ("decoding", "sampling"),
     ("decoding", "conditioning"),
     ("images", "geometry"),

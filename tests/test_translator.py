@@ -1,3 +1,5 @@
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from editar_cli.modes import load_mode
 from editar_cli.modes._mode import ExtractorSettings
 from editar_cli.modes._settings import MapSettings, choose_extractor
 from editar_cli.modes.segmentation import coco_colours, palette
+from editar_cli.pipeline import make_all
 from editar_cli.translator import (
     MapSession,
     MapSource,
@@ -289,13 +292,17 @@ def test_an_extractor_is_loaded_once_and_not_for_ready_made_maps(monkeypatch):
 def record(monkeypatch, editor):
     """What the engine is given."""
     seen = []
-    real = editor.engine.edit
+    real = editor.engine.stream
 
-    def edit(pixels, prompts, seeds, *more):
-        seen.append((pixels.clone(), list(prompts), list(seeds)))
-        return real(pixels, prompts, seeds, *more)
+    def stream(tasks, *more, **settings):
+        def recorded():
+            for task in tasks:
+                seen.append(task)
+                yield task
 
-    monkeypatch.setattr(editor.engine, "edit", edit)
+        return real(recorded(), *more, **settings)
+
+    monkeypatch.setattr(editor.engine, "stream", stream)
     return seen
 
 
@@ -303,14 +310,14 @@ def test_the_engine_is_given_the_map_in_the_models_range_and_the_prompt(monkeypa
     seen = record(monkeypatch, editor)
     running = session(editor)
     photos = [noise(50, 30, 1), noise(20, 70, 2)]
-    running.make(photos, ["a lake", ""], [5, 6])
-    ((pixels, prompts, seeds),) = seen
+    make_all(running, photos, ["a lake", ""], [5, 6])
     opening = "Given the canny edge image, generate an image following the description: "
-    assert prompts == [opening + "a lake", opening]
-    assert seeds == [5, 6]
-    assert set(torch.unique(pixels).tolist()) == {-1.0, 1.0}
-    square = running.maps.for_model(photos[1], 32, Fit.STRETCH).square
-    assert np.array_equal(pixels[1].numpy(), to_model(square))
+    assert [task.instruction for task in seen] == [opening + "a lake", opening]
+    assert [task.seed for task in seen] == [5, 6]
+    for task, photo in zip(seen, photos, strict=True):
+        assert set(torch.unique(task.pixels).tolist()) == {-1.0, 1.0}
+        square = running.maps.for_model(photo, 32, Fit.STRETCH).square
+        assert np.array_equal(task.pixels.numpy(), to_model(square))
 
 
 @pytest.mark.parametrize(
@@ -333,7 +340,7 @@ def test_a_result_has_the_size_of_the_part_that_the_model_saw(editor, fit):
     box = Geometry.of(source=(61, 40), size=32, fit=fit).source_box
     shape = (box[3] - box[1], box[2] - box[0], 3)
     running = session(editor, fit=fit, preview=True)
-    (made,) = running.make([noise(61, 40)], [""], [0])
+    (made,) = make_all(running, [noise(61, 40)], [""], [0])
     assert made.pixels.shape == made.beside["map"].shape == shape
     assert made.beside["preview"].shape == (shape[0], 3 * shape[1] + 16, 3)
     assert np.array_equal(made.beside["preview"][:, -shape[1] :], made.pixels)
@@ -344,8 +351,8 @@ def test_a_result_has_the_size_of_the_part_that_the_model_saw(editor, fit):
 
 def test_size_model_is_the_bare_square_and_its_enlargement_the_result(editor):
     photo = noise(61, 40)
-    (square,) = session(editor, size="model").make([photo], [""], [0])
-    (large,) = session(editor).make([photo], [""], [0])
+    (square,) = make_all(session(editor, size="model"), [photo], [""], [0])
+    (large,) = make_all(session(editor), [photo], [""], [0])
     assert square.pixels.shape == (32, 32, 3)
     assert square.beside["map"].shape == (40, 61, 3)
     small = Image.fromarray(large.pixels).resize((32, 32), Image.Resampling.BOX)
@@ -355,7 +362,7 @@ def test_size_model_is_the_bare_square_and_its_enlargement_the_result(editor):
 def test_a_map_that_was_given_is_not_shown_twice_in_a_preview(editor):
     lines = np.zeros((40, 60, 3), np.uint8)
     lines[20] = 255
-    (made,) = session(editor, input="map", preview=True).make([source(lines)], [""], [0])
+    (made,) = make_all(session(editor, input="map", preview=True), [source(lines)], [""], [0])
     assert made.beside["preview"].shape == (40, 2 * 60 + 8, 3)
     assert np.array_equal(made.beside["preview"][:, :60], lines)
 
@@ -366,12 +373,12 @@ def test_what_is_no_map_fails_alone_and_the_others_are_as_without_it(editor):
     lines[2][:, 30] = 255
     running = session(editor, input="map")
     black = source(lines[1], "black.png")
-    first, failed, last = running.make(
-        [source(lines[0]), black, source(lines[2])], ["a", "b", "c"], [1, 2, 3]
+    first, failed, last = make_all(
+        running, [source(lines[0]), black, source(lines[2])], ["a", "b", "c"], [1, 2, 3]
     )
     assert isinstance(failed, ImageError)
     assert str(failed).startswith("black.png: is an edge map with no edge in it")
-    (alone,) = running.make([source(lines[2])], ["c"], [3])
+    (alone,) = make_all(running, [source(lines[2])], ["c"], [3])
     assert np.array_equal(last.pixels, alone.pixels)
     assert not np.array_equal(first.pixels, last.pixels)
 
@@ -379,7 +386,7 @@ def test_what_is_no_map_fails_alone_and_the_others_are_as_without_it(editor):
 def test_where_nothing_is_a_map_the_model_is_not_asked(monkeypatch, editor):
     seen = record(monkeypatch, editor)
     running = session(editor, input="map")
-    results = running.make([source(np.zeros((9, 9, 3), np.uint8))] * 2, ["", ""], [0, 1])
+    results = make_all(running, [source(np.zeros((9, 9, 3), np.uint8))] * 2, ["", ""], [0, 1])
     assert [type(result) for result in results] == [ImageError, ImageError]
     assert seen == []
 
@@ -388,7 +395,7 @@ def test_captions_and_seeds_matter_and_the_same_ones_give_the_same(editor):
     running, photo = session(editor), noise(50, 50)
 
     def made(text, seed):
-        return running.make([photo], [text], [seed])[0].pixels.tobytes()
+        return make_all(running, [photo], [text], [seed])[0].pixels.tobytes()
 
     assert made("a lake", 1) == made("a lake", 1)
     assert made("a lake", 1) != made("a lake", 2)
@@ -417,12 +424,12 @@ def test_running_out_of_memory_is_pythons_own_error(editor, monkeypatch):
     def fail(*_):
         raise RuntimeError("CUDA error: out of memory")
 
-    monkeypatch.setattr(editor.engine, "edit", fail)
+    monkeypatch.setattr(editor.engine, "encode", fail)
     with pytest.raises(MemoryError):
-        session(editor).make([noise(40, 40)], [""], [0])
+        make_all(session(editor), [noise(40, 40)], [""], [0])
     monkeypatch.setattr(MapSource, "extract", property(lambda self: fail))
     with pytest.raises(MemoryError):
-        map_session().make([noise(40, 40)], [""], [0])
+        make_all(map_session(), [noise(40, 40)], [""], [0])
 
 
 # A run without one.
@@ -436,7 +443,7 @@ def map_session(mode="canny", **settings):
 
 def test_maps_alone_have_the_size_of_the_picture_and_no_chance_in_them():
     running = map_session(preview=True)
-    (made,) = running.make([noise(61, 40)], [""], [running.picture_seed("a", 7)])
+    (made,) = make_all(running, [noise(61, 40)], [""], [running.picture_seed("a", 7)])
     assert made.pixels.shape == (40, 61, 3)
     assert made.beside["preview"].shape == (40, 2 * 61 + 8, 3)
     assert "map" not in made.beside
@@ -447,8 +454,8 @@ def test_maps_alone_have_the_size_of_the_picture_and_no_chance_in_them():
 def test_maps_alone_of_ready_made_maps_are_those_in_the_models_form():
     lines = np.full((40, 60, 3), 255, np.uint8)
     lines[20] = 0
-    good, bad = map_session(input="map").make(
-        [source(lines), source(lines[:5], "white.png")], ["", ""], [0, 0]
+    good, bad = make_all(
+        map_session(input="map"), [source(lines), source(lines[:5], "white.png")], ["", ""], [0, 0]
     )
     assert np.array_equal(good.pixels, 255 - lines)
     assert "inverted" in good.notes[0]
@@ -460,7 +467,30 @@ def test_an_extractor_that_cannot_be_loaded_ends_the_run(tmp_path):
         mode="depth", extractor="small", extracting=ExtractorSettings(weights=Path("none"))
     )
     with pytest.raises(ModelError, match="none"):
-        MapSession(settings, SUITED).make([noise(40, 40)], [""], [0])
+        make_all(MapSession(settings, SUITED), [noise(40, 40)], [""], [0])
+
+
+def test_one_thread_at_a_time_loads_the_extractor_and_draws_maps(monkeypatch):
+    running, inside, most = map_session(), [], []
+    opencv = load_mode("canny").extractors["opencv"].load(ExtractorSettings())
+
+    def extract(picture):
+        inside.append(picture)
+        most.append(len(inside))
+        time.sleep(0.01)
+        inside.pop()
+        return opencv(picture)
+
+    monkeypatch.setattr(MapSource, "extract", property(lambda self: extract))
+    threads = [
+        threading.Thread(target=running.prepare, args=(noise(40, 40, seed), "", 0))
+        for seed in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
 
 
 def test_a_new_picture_carries_over_format_and_resolution_only():

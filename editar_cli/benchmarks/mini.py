@@ -25,16 +25,17 @@ Edits of single things are judged apart (`editar_cli.benchmarks.local`), where t
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from editar_cli.benchmarks.local import LocalFamily, LocalRow, judge_local, summarise_local
 from editar_cli.engine import image_seed
-from editar_cli.errors import EditarError, UsageError
+from editar_cli.errors import EditarError, ImageError, UsageError
 from editar_cli.images import Source
 from editar_cli.modes.canny import canny_map
+from editar_cli.pipeline import NO_MEMORY, Maker, make_each
 from editar_cli.synthesis import EFFECTS, Pair, Photo, effect_names, make_pair
 from editar_cli.synthesis.cutouts import Cutouts
 from editar_cli.synthesis.local import LOCAL_EFFECTS, make_local_pair
@@ -68,22 +69,6 @@ SHARE_BAR = 0.8
 
 EDGE_SIDE = 256
 """Long side in pixels at which edges are compared."""
-
-
-class PictureEditor(Protocol):
-    """What the benchmark needs of an editor."""
-
-    def picture_seed(self, key: str) -> int:
-        """The seed of the picture with this key."""
-
-    def edit_sources(
-        self,
-        sources: Sequence[Source],
-        instructions: Sequence[str],
-        seeds: Sequence[int],
-        on_step: Callable[[int, int], None] | None = None,
-    ) -> list[Photo]:
-        """One (H, W, 3) uint8 result for each source; MemoryError where memory runs out."""
 
 
 @dataclass(frozen=True)
@@ -329,10 +314,10 @@ class _Task:
 
 def run_mini(
     photos: Mapping[str, Photo],
-    editor: PictureEditor,
+    editor: Maker[Any, Any],
     settings: MiniSettings,
     *,
-    batch_size: int,
+    slots: int,
     cutouts: Cutouts | None = None,
     sheet_photos: int = 4,
     on_progress: Callable[[float, str], None] | None = None,
@@ -343,7 +328,7 @@ def run_mini(
         photos: name -> HWC uint8 RGB, at least 16 px on the short side.
         editor: gives each output at its source's size.
         settings: what is asked.
-        batch_size: pictures edited at once; halved where memory runs out.
+        slots: pictures edited at once; halved where memory runs out.
         cutouts: what local families are made with.
         sheet_photos: how many photographs, evenly spaced, leave their pictures for the sheet.
         on_progress: told how many edits are done, fractions included, and what is going on.
@@ -358,48 +343,42 @@ def run_mini(
     if settings.local and cutouts is None:
         raise UsageError(f"families {', '.join(settings.local)}: need cut-outs")
     shown = spaced(list(photos), sheet_photos)
-    rows: list[Row] = []
-    local_rows: list[LocalRow] = []
-    sheet: dict[str, list[tuple[Photo, Photo, Photo]]] = {name: [] for name in settings.families}
-    tasks = _tasks(photos, settings, editor, cutouts)
-    done = 0
-    waiting: list[_Task] = []
-    while waiting or done < len(photos) * len(settings.families):
-        while len(waiting) < batch_size and (task := next(tasks, None)) is not None:
-            waiting.append(task)
-        batch = waiting[:batch_size]
+    total = len(photos) * len(settings.families)
+    waiting: dict[int, _Task] = {}
+    found: dict[int, Row | LocalRow] = {}
+    pictures: dict[str, dict[int, tuple[Photo, Photo, Photo]]] = {}
+    drawn = 0.0
 
-        def on_step(step: int, total: int, before: int = done, count: int = len(batch)) -> None:
-            if on_progress is not None:
-                on_progress(before + count * step / total, "editing")
+    def asked() -> Iterator[tuple[Source, str, int]]:
+        for number, task in enumerate(_tasks(photos, settings, editor, cutouts)):
+            waiting[number] = task
+            source = Source(name=task.name, pixels=task.pair.source)
+            yield source, task.pair.instruction, task.seed
 
-        try:
-            outputs = editor.edit_sources(
-                [Source(name=task.name, pixels=task.pair.source) for task in batch],
-                [task.pair.instruction for task in batch],
-                [task.seed for task in batch],
-                on_step,
-            )
-        except MemoryError as error:
-            if len(batch) == 1:
-                raise EditarError(
-                    "memory ran out with one picture at a time; another --device, --dtype "
-                    "bfloat16 or a smaller model would help"
-                ) from error
-            batch_size = len(batch) // 2
-            continue
-        waiting = waiting[len(batch) :]
-        for task, output in zip(batch, outputs, strict=True):
-            row = task.judge(output)
-            if isinstance(row, LocalRow):
-                local_rows.append(row)
-            else:
-                rows.append(row)
-            if task.name in shown:
-                sheet[task.pair.effect].append((task.pair.source, task.pair.edited, output))
-        done += len(batch)
+    def on_drawn(count: float) -> None:
+        nonlocal drawn
+        drawn += count
         if on_progress is not None:
-            on_progress(done, "editing")
+            on_progress(min(drawn, total), "editing")
+
+    try:
+        for number, made in make_each(editor, asked(), slots=slots, on_drawn=on_drawn):
+            if isinstance(made, ImageError):
+                raise made
+            task = waiting.pop(number)
+            found[number] = task.judge(made.pixels)
+            if task.name in shown:
+                triple = (task.pair.source, task.pair.edited, made.pixels)
+                pictures.setdefault(task.pair.effect, {})[number] = triple
+    except MemoryError as error:
+        raise EditarError(NO_MEMORY) from error
+    in_order = [found[number] for number in range(total)]
+    rows = [row for row in in_order if isinstance(row, Row)]
+    local_rows = [row for row in in_order if isinstance(row, LocalRow)]
+    sheet = {
+        name: [triple for _, triple in sorted(pictures.get(name, {}).items())]
+        for name in settings.families
+    }
     return MiniResult(
         rows=rows,
         families=[
@@ -426,7 +405,7 @@ def spaced(names: Sequence[str], count: int) -> list[str]:
 def _tasks(
     photos: Mapping[str, Photo],
     settings: MiniSettings,
-    editor: PictureEditor,
+    editor: Maker[Any, Any],
     cutouts: Cutouts | None,
 ) -> Iterator[_Task]:
     held_out = settings.wording == "held-out"

@@ -16,9 +16,11 @@ import torch
 
 from editar_cli import images
 from editar_cli.editor import EditOptions, Editor, to_numpy
+from editar_cli.errors import EditarError
 from editar_cli.geometry import Fit
 from editar_cli.modes._mode import Picture
 from editar_cli.modes._settings import MapSettings
+from editar_cli.pipeline import NO_MEMORY
 from editar_cli.translator import TranslateSession, to_model
 
 SHIFTS = (1, 7, 13, 19)
@@ -63,7 +65,7 @@ def run_mode(
     *,
     captions: Mapping[str, str],
     seed: int,
-    batch_size: int,
+    slots: int,
     sheet_photos: int = 6,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> ModeResult:
@@ -76,12 +78,13 @@ def run_mode(
         settings: mode and extractor.
         captions: by name; a missing one is empty.
         seed: of the codes.
-        batch_size: pictures at once.
+        slots: pictures at once; halved where memory runs out.
         sheet_photos: how many photographs, evenly spaced, leave their pictures for the sheet.
         on_progress: told how many are done, fractions included, and what is going on.
 
     Raises:
         ModelError: the extractor cannot be loaded.
+        EditarError: memory ran out with one picture at a time.
     """
     assert len(photos) >= 2
     session = TranslateSession(editor, options, settings, seed=seed)
@@ -91,21 +94,22 @@ def run_mode(
     given = [session.maps.for_model(source, size, fit).square for source in sources]
     seeds = [session.picture_seed(f"{settings.mode}/{name}") for name in names]
     prompts = [session.choice.mode.prompt + captions.get(name, "") for name in names]
-    outputs: list[Picture] = []
+
+    def on_step(done: int, in_all: int) -> None:
+        if on_progress is not None:
+            on_progress(len(names) * done / in_all, settings.mode)
+
+    squares = torch.from_numpy(np.stack([to_model(square) for square in given]))
+    try:
+        edit = editor.engine.edit(squares, prompts, seeds, options.sampling, on_step, slots=slots)
+    except MemoryError as error:
+        raise EditarError(NO_MEMORY) from error
+    outputs = [images.to_pixels(square) for square in to_numpy(edit.decoded_edited)]
     rebuilt: list[Picture] = []
-    for start in range(0, len(names), batch_size):
-        part = slice(start, start + batch_size)
-        squares = torch.from_numpy(np.stack([to_model(square) for square in given[part]]))
-
-        def on_step(step: int, total: int, before: int = start, count: int = len(squares)) -> None:
-            if on_progress is not None:
-                on_progress(before + count * step / total, settings.mode)
-
-        edit = editor.engine.edit(squares, prompts[part], seeds[part], options.sampling, on_step)
-        outputs += [images.to_pixels(square) for square in to_numpy(edit.decoded_edited)]
-        real = np.stack([images.prepare(source, size, fit) for source in sources[part]])
-        codes = editor.engine.encode(torch.from_numpy(real))
-        rebuilt += [images.to_pixels(x) for x in to_numpy(editor.engine.detokenize(codes))]
+    for source in sources:
+        real = torch.from_numpy(images.prepare(source, size, fit))[None]
+        back = editor.engine.detokenize(editor.engine.encode(real))
+        rebuilt.append(images.to_pixels(to_numpy(back)[0]))
     made, again = ([session.maps.styled_map(p) for p in these] for these in (outputs, rebuilt))
     agreement = session.choice.mode.agreement
     rows = []

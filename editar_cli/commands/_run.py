@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -12,7 +12,22 @@ from editar_cli.console import Messages
 from editar_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from editar_cli.batch import Maker, Outcome, Plan
+    from editar_cli.batch import Plan
+    from editar_cli.pipeline import Maker, Outcome
+
+
+class Session(NamedTuple):
+    """What a run works with.
+
+    Args:
+        maker: edits or translates.
+        slots: pictures in the model at once.
+        threads: that read and write beside it.
+    """
+
+    maker: "Maker[Any, Any]"
+    slots: int
+    threads: int
 
 
 def ready_to_run(plan: "Plan", messages: Messages, *, json_lines: bool, dry_run: bool) -> bool:
@@ -43,7 +58,7 @@ def ready_to_run(plan: "Plan", messages: Messages, *, json_lines: bool, dry_run:
 
 def run(
     plan: "Plan",
-    open_session: Callable[[], tuple["Maker", int]],
+    open_session: Callable[[], Session],
     messages: Messages,
     *,
     verbs: tuple[str, str],
@@ -57,7 +72,7 @@ def run(
 
     Args:
         plan: with at least one job.
-        open_session: loads what is needed; gives the maker and how many pictures at once.
+        open_session: loads what is needed.
         messages: where people are told.
         verbs: such as ("editing", "edited").
         format: of results for standard output.
@@ -69,27 +84,32 @@ def run(
     Raises:
         typer.Exit: with 1, where pictures failed.
     """
-    from editar_cli import batch
+    from editar_cli.pipeline import run_jobs
 
     failures = 0
+
+    def tell(outcome: "Outcome") -> None:
+        nonlocal failures
+        failures += outcome.error is not None
+        _tell(outcome, messages, json_lines=json_lines)
+
     try:
-        maker, at_once = open_session()
+        session = open_session()
         with messages.progress(len(plan.jobs)) as show:
-            for outcome in batch.run_jobs(
+            run_jobs(
                 plan.jobs,
-                maker,
-                batch_size=at_once,
+                session.maker,
+                tell,
+                slots=session.slots,
+                threads=session.threads,
                 format=format,
                 doing=verbs[0],
+                fail_fast=fail_fast,
                 on_progress=show,
-                on_smaller_batch=lambda n: messages.warning(
+                on_fewer_slots=lambda n: messages.warning(
                     f"memory ran out: going on with {n} pictures at once"
                 ),
-            ):
-                failures += outcome.error is not None
-                _tell(outcome, messages, json_lines=json_lines)
-                if fail_fast and failures:
-                    break
+            )
     except KeyboardInterrupt:
         messages.info(how_to_go_on(in_place=in_place, rule_given=rule_given))
         raise

@@ -186,7 +186,7 @@ def mini(
             pictures,
             session,
             settings,
-            batch_size=at_once or editor.batch_size,
+            slots=at_once or editor.engine.slots(session.options.sampling),
             cutouts=things,
             on_progress=show if sys.stderr.isatty() else _tenths(messages, total),
         )
@@ -312,7 +312,7 @@ def translate(
                 setting,
                 captions=texts,
                 seed=seed,
-                batch_size=at_once or editor.batch_size,
+                slots=at_once or editor.engine.slots(chosen.sampling),
                 on_progress=show if sys.stderr.isatty() else _tenths(messages, len(pictures)),
             )
         results.append(result)

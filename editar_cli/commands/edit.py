@@ -1,16 +1,13 @@
 """``editar edit``: pictures and an instruction in, edited pictures out."""
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from editar_cli import options
-from editar_cli.commands._run import on_exists_rule, ready_to_run, run
+from editar_cli.commands._run import Session, on_exists_rule, ready_to_run, run
 from editar_cli.console import Messages
-
-if TYPE_CHECKING:
-    from editar_cli.batch import Maker
 
 
 def edit(
@@ -52,6 +49,7 @@ def edit(
     dtype: options.DTypeOption = options.DType.AUTO,
     quantize: options.QuantizeOption = options.Quantize.NONE,
     batch_size: options.BatchSizeOption = "auto",
+    jobs: options.JobsOption = None,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
@@ -90,8 +88,8 @@ def edit(
     if not ready_to_run(plan, messages, json_lines=json_lines, dry_run=dry_run):
         return
 
-    def open_session() -> tuple["Maker", int]:
-        from editar_cli.editor import Editor, EditSession
+    def open_session() -> Session:
+        from editar_cli.editor import Editor, EditSession, threads_beside
 
         editor = Editor.load(model, device=device, dtype=dtype.value, quantize=quantize.value)
         settings = editor.options(
@@ -102,7 +100,11 @@ def edit(
         )
         session = EditSession(editor, settings, seed=seed)
         messages.detail(f"{json.dumps(dict(session.facts))} on {editor.bundle.device}")
-        return session, at_once or editor.batch_size
+        return Session(
+            session,
+            slots=at_once or editor.engine.slots(settings.sampling),
+            threads=threads_beside(editor.bundle.device) if jobs is None else jobs,
+        )
 
     run(
         plan,

@@ -3,18 +3,15 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from editar_cli import options
-from editar_cli.commands._run import on_exists_rule, ready_to_run, run
+from editar_cli.commands._run import Session, on_exists_rule, ready_to_run, run
 from editar_cli.console import Messages
 from editar_cli.errors import UsageError
 from editar_cli.modes import NAMES
-
-if TYPE_CHECKING:
-    from editar_cli.batch import Maker
 
 
 class Input(StrEnum):
@@ -118,6 +115,7 @@ def translate(
     dtype: options.DTypeOption = options.DType.AUTO,
     quantize: options.QuantizeOption = options.Quantize.NONE,
     batch_size: options.BatchSizeOption = "auto",
+    jobs: options.JobsOption = None,
     json_lines: options.JsonOption = False,
     quiet: options.QuietOption = False,
     verbose: options.VerboseOption = False,
@@ -197,21 +195,20 @@ def translate(
     if not ready_to_run(plan, messages, json_lines=json_lines, dry_run=dry_run):
         return
 
-    def open_session() -> tuple["Maker", int]:
+    def open_session() -> Session:
+        from editar_cli.editor import Editor, choose_device, threads_beside
         from editar_cli.translator import MapSession, TranslateSession
 
         session: MapSession | TranslateSession
         if map_only:
             from editar_cli.checkpoints.native import read_config
             from editar_cli.checkpoints.registry import resolve_model
-            from editar_cli.editor import choose_device
 
             config = read_config(resolve_model(model))
-            session = MapSession(settings.on(str(choose_device(device))), config.extractors)
-            pictures = 1
+            chosen_device = choose_device(device)
+            session = MapSession(settings.on(str(chosen_device)), config.extractors)
+            slots = 1
         else:
-            from editar_cli.editor import Editor
-
             editor = Editor.load(model, device=device, dtype=dtype.value, quantize=quantize.value)
             chosen = editor.options(
                 **sampling,
@@ -220,11 +217,16 @@ def translate(
                 translating=True,
             )
             session = TranslateSession(editor, chosen, settings, seed=seed)
-            pictures = at_once or editor.batch_size
+            chosen_device = editor.bundle.device
+            slots = at_once or editor.engine.slots(chosen.sampling)
         for note in session.choice.notes:
             messages.info(note)
         messages.detail(json.dumps(dict(session.facts)))
-        return session, pictures
+        return Session(
+            session,
+            slots=slots,
+            threads=threads_beside(chosen_device) if jobs is None else jobs,
+        )
 
     run(
         plan,

@@ -1,3 +1,5 @@
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from editar_cli.benchmarks.mini import (
 )
 from editar_cli.engine import image_seed
 from editar_cli.errors import EditarError, UsageError
+from editar_cli.pipeline import Made
 from editar_cli.synthesis import EFFECTS, make_pair
 from editar_cli.synthesis.local import LOCAL_EFFECTS
 from tests.synthesis.painted_cutouts import cutouts
@@ -38,27 +41,31 @@ def flat(value, height=64, width=96):
 class FakeEditor:
     """Answers with what `answer(photo, instruction, seed)` makes of a photograph."""
 
-    def __init__(self, answer, most=99):
+    def __init__(self, answer, room=True):
         self.answer = answer
-        self.most = most
-        self.batches = []
+        self.room = room
         self.asked = []
         self.facts = {"model": "fake"}
 
     def picture_seed(self, key):
         return image_seed(7, key)
 
-    def edit_sources(self, sources, instructions, seeds, on_step=None):
-        if len(sources) > self.most:
-            raise MemoryError
-        self.batches.append(len(sources))
-        self.asked += zip([s.name for s in sources], instructions, seeds, strict=True)
-        if on_step is not None:
-            on_step(1, 2)
-        return [
-            self.answer(source, instruction)
-            for source, instruction in zip(sources, instructions, strict=True)
-        ]
+    def prepare(self, source, text, seed):
+        self.asked.append((source.name, text, seed))
+        return source, text
+
+    def stream(self, prepared, *, slots, on_drawn, on_fewer_slots):
+        waiting = enumerate(prepared)
+        while batch := list(islice(waiting, slots)):
+            if not self.room:
+                raise MemoryError
+            for index, (source, text) in reversed(batch):
+                on_drawn(0.5)
+                on_drawn(0.5)
+                yield index, self.answer(source, text)
+
+    def finish(self, prepared, result):
+        return Made(pixels=result, like=prepared[0])
 
 
 def unedited(source, instruction):
@@ -173,7 +180,7 @@ FAMILIES = ("night", "sepia", "snow", "unchanged")
 
 def test_a_perfect_editor_has_ratio_zero_and_every_family_counts():
     settings = MiniSettings(families=FAMILIES, truth_draws=2)
-    result = run_mini({"a": photo(1), "b": photo(2)}, perfect(settings), settings, batch_size=3)
+    result = run_mini({"a": photo(1), "b": photo(2)}, perfect(settings), settings, slots=3)
     assert [row.ratio for row in result.rows if row.family != "unchanged"] == [0.0] * 6
     assert result.counted == ["night", "sepia", "snow"]
     assert [f.share_below for f in result.judged] == [1.0] * 3
@@ -183,7 +190,7 @@ def test_a_perfect_editor_has_ratio_zero_and_every_family_counts():
 
 def test_an_editor_that_does_nothing_has_ratio_one_and_only_the_identity_is_pleased():
     settings = MiniSettings(families=FAMILIES)
-    result = run_mini({"a": photo(1), "b": photo(2)}, FakeEditor(unedited), settings, batch_size=3)
+    result = run_mini({"a": photo(1), "b": photo(2)}, FakeEditor(unedited), settings, slots=3)
     assert [row.ratio for row in result.rows if row.family != "unchanged"] == [1.0] * 6
     assert result.counted == []
     assert len(result.judged) == 3
@@ -196,7 +203,7 @@ def test_an_editor_that_does_nothing_has_ratio_one_and_only_the_identity_is_plea
 def test_an_editor_that_answers_the_identity_with_another_picture_is_found_out():
     settings = MiniSettings(families=("unchanged",))
     editor = FakeEditor(lambda source, instruction: 255 - source.pixels)
-    identity = run_mini({"a": photo()}, editor, settings, batch_size=1).families[0]
+    identity = run_mini({"a": photo()}, editor, settings, slots=1).families[0]
     assert identity.mean_distance > 20
     assert identity.changed > 0.9
 
@@ -204,11 +211,11 @@ def test_an_editor_that_answers_the_identity_with_another_picture_is_found_out()
 def test_a_photograph_that_is_its_own_truth_already_is_left_out():
     grey = np.repeat(photo(3)[..., :1], 3, axis=2)
     settings = MiniSettings(families=("muted",))
-    result = run_mini({"grey": grey, "a": photo(1)}, FakeEditor(unedited), settings, batch_size=2)
+    result = run_mini({"grey": grey, "a": photo(1)}, FakeEditor(unedited), settings, slots=2)
     assert [row.ratio for row in result.rows] == [None, 1.0]
     family = result.families[0]
     assert (family.photos, family.left_out) == (1, 1)
-    none = run_mini({"grey": grey}, FakeEditor(unedited), settings, batch_size=2).families[0]
+    none = run_mini({"grey": grey}, FakeEditor(unedited), settings, slots=2).families[0]
     assert (none.photos, none.median_ratio, none.share_below, none.counts) == (0, None, None, False)
 
 
@@ -216,7 +223,7 @@ def test_sentences_are_those_asked_for_and_the_truth_does_not_depend_on_them():
     rows = {}
     for wording in ("held-out", "training"):
         settings = MiniSettings(families=("snow", "fog"), wording=wording, truth_draws=1)
-        rows[wording] = run_mini({"a": photo()}, FakeEditor(unedited), settings, batch_size=1).rows
+        rows[wording] = run_mini({"a": photo()}, FakeEditor(unedited), settings, slots=1).rows
     for held_out, training in zip(*rows.values(), strict=True):
         effect = EFFECTS[held_out.family]
         assert held_out.instruction in effect.held_out_instructions
@@ -228,7 +235,7 @@ def test_local_families_have_rows_of_their_own():
     settings = MiniSettings(families=("fog", "removal", "recolour"))
     photos = {"a": photo(1), "b": photo(2)}
     editor = FakeEditor(unedited)
-    result = run_mini(photos, editor, settings, batch_size=2, cutouts=cutouts())
+    result = run_mini(photos, editor, settings, slots=2, cutouts=cutouts())
     assert [family.family for family in result.families] == ["fog"]
     assert [family.family for family in result.local_families] == ["removal", "recolour"]
     assert [row.family for row in result.rows] == ["fog", "fog"]
@@ -248,9 +255,7 @@ def test_local_families_have_rows_of_their_own():
 
 def test_local_families_need_cutouts():
     with pytest.raises(UsageError, match="removal: need cut-outs"):
-        run_mini(
-            {"a": photo()}, FakeEditor(unedited), MiniSettings(families=("removal",)), batch_size=1
-        )
+        run_mini({"a": photo()}, FakeEditor(unedited), MiniSettings(families=("removal",)), slots=1)
 
 
 def test_seeds_and_rows_do_not_depend_on_the_batch():
@@ -259,7 +264,7 @@ def test_seeds_and_rows_do_not_depend_on_the_batch():
     asked, rows = [], []
     for size in (1, 4):
         editor = FakeEditor(unedited)
-        rows.append(run_mini(photos, editor, settings, batch_size=size).rows)
+        rows.append(run_mini(photos, editor, settings, slots=size).rows)
         asked.append(editor.asked)
     assert asked[0] == asked[1]
     assert rows[0] == rows[1]
@@ -267,15 +272,10 @@ def test_seeds_and_rows_do_not_depend_on_the_batch():
     assert asked[0][0][2] == image_seed(7, "fog/a")
 
 
-def test_the_batch_is_halved_where_memory_runs_out_and_one_picture_too_many_is_an_error():
+def test_one_picture_too_many_is_an_error():
     settings = MiniSettings(families=("fog", "sepia", "unchanged"))
-    photos = {"a": photo(1), "b": photo(2)}
-    editor = FakeEditor(unedited, most=2)
-    result = run_mini(photos, editor, settings, batch_size=5)
-    assert editor.batches == [2, 2, 2]
-    assert len(result.rows) == 6
     with pytest.raises(EditarError, match="memory ran out"):
-        run_mini(photos, FakeEditor(unedited, most=0), settings, batch_size=5)
+        run_mini({"a": photo(1)}, FakeEditor(unedited, room=False), settings, slots=5)
 
 
 def test_progress_counts_edits():
@@ -285,16 +285,16 @@ def test_progress_counts_edits():
         {"a": photo(1), "b": photo(2)},
         FakeEditor(unedited),
         settings,
-        batch_size=3,
+        slots=3,
         on_progress=lambda done, what: told.append(done),
     )
-    assert told == [1.5, 3, 3.5, 4]
+    assert told == [0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4]
 
 
 def test_the_sheet_takes_evenly_spaced_photographs():
     settings = MiniSettings(families=("fog",))
     photos = {str(i): photo(i) for i in range(5)}
-    result = run_mini(photos, FakeEditor(unedited), settings, batch_size=5, sheet_photos=2)
+    result = run_mini(photos, FakeEditor(unedited), settings, slots=5, sheet_photos=2)
     sources = [group[0] for group in result.sheet["fog"]]
     assert len(sources) == 2
     assert (sources[0] == photos["0"]).all()
@@ -344,4 +344,4 @@ def test_a_tiny_photograph_is_refused_by_name():
     settings = MiniSettings(families=("fog",))
     photos = {"tiny.png": photo(height=15)}
     with pytest.raises(UsageError, match=r"tiny\.png"):
-        run_mini(photos, FakeEditor(unedited), settings, batch_size=1)
+        run_mini(photos, FakeEditor(unedited), settings, slots=1)

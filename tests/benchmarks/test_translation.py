@@ -44,12 +44,11 @@ class Answers:
         self.outputs, self.rebuilt = list(outputs), list(rebuilt)
         self.asked: list[tuple[np.ndarray, str, int]] = []
 
-    def edit(self, pixels, instructions, seeds, sampling, on_step=None) -> Any:
+    def edit(self, pixels, instructions, seeds, sampling, on_step, *, slots) -> Any:
         squares = ((pixels + 1) * 127.5).round().byte().permute(0, 2, 3, 1).numpy()
         self.asked += zip(squares, instructions, seeds, strict=True)
-        if on_step is not None:
-            on_step(1, 2)
-            on_step(2, 2)
+        on_step(1, 2)
+        on_step(2, 2)
         made, self.outputs = self.outputs[: len(pixels)], self.outputs[len(pixels) :]
         return SimpleNamespace(decoded_edited=to_tensor(made))
 
@@ -71,7 +70,7 @@ def run(
     with pytest.MonkeyPatch.context() as patch:
         if answers is not None:
             patch.setattr(editor, "engine", answers)
-        given = {"captions": {}, "seed": 3, "batch_size": 2, **more}
+        given = {"captions": {}, "seed": 3, "slots": 2, **more}
         return run_mode(photos, editor, editor.options(), settings, **given)
 
 
@@ -142,7 +141,7 @@ def test_progress_ends_with_all_done(editor: Editor):
     told: list[tuple[float, str]] = []
     answers = Answers(list(photos.values()), list(photos.values()))
     run(editor, photos, CANNY, answers, on_progress=lambda done, what: told.append((done, what)))
-    assert [done for done, _ in told] == [1, 2, 3, 4, 4.5, 5]
+    assert [done for done, _ in told] == [2.5, 5]
     assert {what for _, what in told} == {"canny"}
 
 
@@ -179,7 +178,7 @@ def test_figures_are_the_same_in_other_batches(
     editor: Editor, real: tuple[dict[str, np.ndarray], ModeResult]
 ):
     photos, result = real
-    assert run(editor, photos, CANNY, batch_size=3).rows == result.rows
+    assert run(editor, photos, CANNY, slots=3).rows == result.rows
 
 
 def test_the_sheet_has_evenly_spaced_photographs(editor: Editor):

@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 import typer
 
-from editar_cli.batch import Job, Made, Plan
-from editar_cli.commands._run import how_to_go_on, on_exists_rule, ready_to_run, run
+from editar_cli.batch import Job, Plan
+from editar_cli.commands._run import Session, how_to_go_on, on_exists_rule, ready_to_run, run
 from editar_cli.console import Messages
 from editar_cli.errors import ImageError, UsageError
 from editar_cli.options import OnExists
+from editar_cli.pipeline import Made
 
 
 def test_how_to_go_on_skips_what_is_finished(monkeypatch):
@@ -86,12 +87,20 @@ class Maker:
     def picture_seed(self, key, seed=None):
         return 1
 
-    def make(self, sources, texts, seeds, on_step=None):
+    def prepare(self, source, text, seed):
+        if self.refuse is True:
+            raise ImageError(f"{source.name}: is no map")
+        return source
+
+    def stream(self, prepared, *, slots, on_fewer_slots, **more):
         if self.refuse == "stop":
             raise KeyboardInterrupt
-        if self.refuse:
-            return [ImageError(f"{source.name}: is no map") for source in sources]
-        return [Made(pixels=source.pixels, like=source, notes=("inverted",)) for source in sources]
+        if self.refuse == "fewer":
+            on_fewer_slots(slots // 2)
+        yield from enumerate(prepared)
+
+    def finish(self, prepared, result):
+        return Made(pixels=result.pixels, like=prepared, notes=("inverted",))
 
 
 @pytest.fixture
@@ -107,7 +116,8 @@ def plan(tmp_path, monkeypatch):
 def start(plan, refuse, **more):
     settings = {"format": "auto", "json_lines": False, "fail_fast": False, **more}
     verbs = ("drawing maps", "mapped")
-    run(plan, lambda: (Maker(refuse), 1), Messages(), verbs=verbs, **settings)
+    session = Session(Maker(refuse), slots=2, threads=1)
+    run(plan, lambda: session, Messages(), verbs=verbs, **settings)
 
 
 def test_results_go_to_standard_output_and_notes_to_standard_error(plan, capsys):
@@ -115,6 +125,11 @@ def test_results_go_to_standard_output_and_notes_to_standard_error(plan, capsys)
     said = capsys.readouterr()
     assert said.out == "out/a.png\nout/b.png\n"
     assert said.err.splitlines() == ["a.png: inverted", "b.png: inverted", "2 pictures mapped"]
+
+
+def test_fewer_pictures_at_once_are_told(plan, capsys):
+    start(plan, "fewer")
+    assert "memory ran out: going on with 1 pictures at once" in capsys.readouterr().err
 
 
 def test_failures_are_counted_and_are_exit_code_1(plan, capsys):

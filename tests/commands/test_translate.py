@@ -95,13 +95,17 @@ def translate(call_editar, mapped_bundle, small_depth, monkeypatch):
 def prompts(monkeypatch):
     """What the engine was asked for, in order."""
     seen = []
-    real = Engine.edit
+    real = Engine.stream
 
-    def edit(self, squares, texts, *more):
-        seen.extend(texts)
-        return real(self, squares, texts, *more)
+    def stream(self, tasks, *more, **settings):
+        def noted():
+            for task in tasks:
+                seen.append(task.instruction)
+                yield task
 
-    monkeypatch.setattr(Engine, "edit", edit)
+        return real(self, noted(), *more, **settings)
+
+    monkeypatch.setattr(Engine, "stream", stream)
     return seen
 
 

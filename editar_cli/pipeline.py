@@ -1,0 +1,552 @@
+"""From a plan to finished files: pictures are read, made and written, all at the same time.
+
+``Maker`` is what makes them: three verbs, of which one has the model. ``run_jobs`` runs them over
+the jobs of a plan with threads for reading and writing; ``make_each`` and ``make_all`` over
+pictures that are at hand.
+"""
+
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from editar_cli import images
+from editar_cli.batch import Job
+from editar_cli.errors import ImageError
+from editar_cli.overlap import Workers
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+NO_MEMORY = (
+    "memory ran out with one picture at a time; "
+    "another --device, --dtype bfloat16 or a smaller model would help"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """What came of one picture.
+
+    Args:
+        pixels: (H, W, 3) uint8, the result.
+        like: what it is written as: the source's mode, alpha, profile and metadata.
+        beside: further pictures, (H, W, 3) uint8, by what they show: "map", "preview".
+        notes: what the person should know about this picture.
+    """
+
+    pixels: NDArray[np.uint8]
+    like: images.Source
+    beside: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Maker(Protocol[P, R]):
+    """What a run needs of an editor or a translator: three verbs.
+
+    ``prepare`` and ``finish`` may be called by several threads at once; ``stream`` is where the
+    model runs. P is a picture that waits for the model, R what the model makes of it.
+    """
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """Model and settings, for the note in each output."""
+
+    def picture_seed(self, key: str, seed: int | None = None) -> int:
+        """The seed of the picture with this key; ``seed`` stands in for the run's."""
+
+    def prepare(self, source: images.Source, text: str, seed: int) -> P:
+        """All that can be done before the model has a place free.
+
+        Raises:
+            ImageError: nothing can be made of this picture.
+            MemoryError: memory ran out.
+        """
+
+    def stream(
+        self,
+        prepared: Iterable[P],
+        *,
+        slots: int,
+        on_drawn: Callable[[float], None],
+        on_fewer_slots: Callable[[int], None],
+    ) -> Iterator[tuple[int, R]]:
+        """Run the model on ``slots`` pictures at a time.
+
+        Args:
+            prepared: taken one by one as places become free.
+            slots: 1 or more.
+            on_drawn: told as work goes on how much more is drawn, a whole picture being 1;
+                negative where pictures start again.
+            on_fewer_slots: told the new number when memory ran out.
+
+        Yields:
+            Number of the picture, in the order they were taken, and what came of it, as they are
+            finished.
+
+        Raises:
+            MemoryError: memory ran out with one picture at a time, the first of those that were
+                taken and not yielded.
+        """
+
+    def finish(self, prepared: P, result: R) -> Made:
+        """All that can be done once the model has let go of the picture.
+
+        Raises:
+            ImageError, MemoryError: as ``prepare``.
+        """
+
+
+def make_each(
+    maker: Maker[P, R],
+    pictures: Iterable[tuple[images.Source, str, int]],
+    *,
+    slots: int,
+    on_drawn: Callable[[float], None] = lambda pictures: None,
+) -> Iterator[tuple[int, Made | ImageError]]:
+    """What comes of pictures that are at hand.
+
+    Args:
+        maker: edits or translates.
+        pictures: source, text and seed of each; taken one by one.
+        slots: pictures at once, 1 or more.
+        on_drawn: as in ``Maker.stream``.
+
+    Yields:
+        Number of a picture and what came of it, or why nothing did; as they are finished.
+
+    Raises:
+        MemoryError: memory ran out with one picture at a time.
+    """
+    taken: dict[int, tuple[int, P]] = {}
+    refused: list[tuple[int, ImageError]] = []
+
+    def prepared() -> Iterator[P]:
+        count = 0
+        for number, (source, text, seed) in enumerate(pictures):
+            try:
+                picture = maker.prepare(source, text, seed)
+            except ImageError as error:
+                refused.append((number, error))
+                continue
+            taken[count] = number, picture
+            count += 1
+            yield picture
+
+    results = maker.stream(
+        prepared(), slots=slots, on_drawn=on_drawn, on_fewer_slots=lambda slots: None
+    )
+    for index, result in results:
+        number, picture = taken.pop(index)
+        yield number, maker.finish(picture, result)
+    yield from refused
+
+
+def make_all(
+    maker: Maker[P, R],
+    sources: Sequence[images.Source],
+    texts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    slots: int = 1,
+    on_drawn: Callable[[float], None] = lambda pictures: None,
+) -> list[Made | ImageError]:
+    """``make_each`` of a list, in its order."""
+    pictures = zip(sources, texts, seeds, strict=True)
+    made = dict(make_each(maker, pictures, slots=min(slots, len(sources)), on_drawn=on_drawn))
+    return [made[number] for number in range(len(sources))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one picture.
+
+    Args:
+        job: the picture.
+        seed: its own seed.
+        seconds: its own reading, preparing, finishing and writing, and its share of the time that
+            the model worked on it and others at once.
+        error: what went wrong, or ``None``.
+        notes: what the person should know about this picture.
+    """
+
+    job: Job
+    seed: int
+    seconds: float = 0.0
+    error: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        more: dict[str, object] = {"seed": self.seed, "seconds": round(self.seconds, 3)}
+        if self.notes:
+            more["notes"] = list(self.notes)
+        if self.error is None:
+            return self.job.to_json("done", **more)
+        return self.job.to_json("failed", **more, error=self.error)
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    maker: Maker[P, R],
+    on_outcome: Callable[[Outcome], None],
+    *,
+    slots: int,
+    threads: int,
+    format: str = "auto",
+    doing: str = "editing",
+    fail_fast: bool = False,
+    on_progress: Callable[[float, str], None] = lambda done, what: None,
+    on_fewer_slots: Callable[[int], None] = lambda slots: None,
+) -> None:
+    """Read, make and write pictures, all at the same time and each file whole.
+
+    Threads read ahead of the model and write behind it, as many pictures as there are threads and
+    one more; the model runs in this thread, which also does what is told and asked here. A picture
+    that cannot be read, made or written becomes an outcome with an error. What else goes wrong is
+    raised, once the pictures that only wait to be written are written.
+
+    Args:
+        jobs: what to do, in order.
+        maker: edits or translates.
+        on_outcome: told what became of each picture, in order, as soon as its file is complete.
+        slots: pictures at once in the model, 1 or more; halved where memory runs out.
+        threads: that read and write; with 0 pictures are read and written between runs of the
+            model.
+        format: format of results for standard output: ``auto`` or an extension without its dot.
+        doing: what is going on, in a word.
+        fail_fast: stop after the first outcome with an error; then only those that are written
+            already are told.
+        on_progress: told how many pictures are done, fractions included, and what is going on.
+        on_fewer_slots: told the new number when memory ran out.
+    """
+    assert slots >= 1, slots
+    with Workers(threads) as workers:
+        _Run(
+            jobs=jobs,
+            maker=maker,
+            workers=workers,
+            slots=min(slots, max(1, len(jobs))),
+            format=format,
+            fail_fast=fail_fast,
+            on_outcome=on_outcome,
+            on_progress=lambda done: on_progress(done, doing),
+            on_fewer_slots=on_fewer_slots,
+        ).go()
+
+
+class _Enough(Exception):
+    """A run that is to stop at the first failure has come to it."""
+
+
+@dataclass(kw_only=True, eq=False)
+class _Picture(Generic[P]):
+    """A job on its way.
+
+    Args:
+        number: its place among the jobs.
+        job, seed: the picture.
+        seconds: what it took so far, without the model.
+        prepared: once it waits for the model, or an error once that is known.
+        shared: the clock of shares as the model took it.
+    """
+
+    number: int
+    job: Job
+    seed: int
+    seconds: float = 0.0
+    prepared: P | ImageError | None = None
+    shared: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Written:
+    """The end of a picture: its result, or an error; ``data`` is still to go to standard output."""
+
+    seconds: float
+    notes: tuple[str, ...] = ()
+    data: bytes | None = None
+    error: ImageError | None = None
+
+
+class _Shares:
+    """Time that several pictures take at once, a share of it for each.
+
+    Args:
+        count: how many pictures there are now.
+    """
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self.each = 0.0
+        self._count = count
+        self._since = time.perf_counter()
+
+    def stop(self) -> None:
+        """Share out what went by since ``start``."""
+        if count := self._count():
+            self.each += (time.perf_counter() - self._since) / count
+        self._since = time.perf_counter()
+
+    def start(self) -> None:
+        """What went by since ``stop`` is nobody's."""
+        self._since = time.perf_counter()
+
+
+@dataclass(kw_only=True)
+class _Run(Generic[P, R]):
+    """One call of ``run_jobs``; its thread alone touches what is here, beside ``_read`` and
+    ``_write``, which change nothing."""
+
+    jobs: Sequence[Job]
+    maker: Maker[P, R]
+    workers: Workers
+    slots: int
+    format: str
+    fail_fast: bool
+    on_outcome: Callable[[Outcome], None]
+    on_progress: Callable[[float], None]
+    on_fewer_slots: Callable[[int], None]
+
+    def __post_init__(self) -> None:
+        self.begun = 0
+        """Jobs whose reading was begun."""
+        self.ahead: deque[_Picture[P]] = deque()
+        self.in_model: dict[int, _Picture[P]] = {}
+        self.behind = 0
+        """Pictures that are being finished and written."""
+        self.ended: dict[int, tuple[Outcome, bytes | None]] = {}
+        """What is not told yet: its turn has not come."""
+        self.told = 0
+        self.failed = False
+        self.through = 0
+        """Pictures that the model is done with or never saw."""
+        self.drawn = 0.0
+        """Parts of the pictures in the model."""
+        self.shares = _Shares(lambda: len(self.in_model))
+
+    def go(self) -> None:
+        """All of it."""
+        try:
+            while not self._stream() and self._give_up_one():
+                pass
+            while self.behind:
+                self._wait()
+        except _Enough:
+            self.workers.close()
+            for number in sorted(self.ended):
+                if self.ended[number][0].error is None:
+                    self._tell(*self.ended[number])
+
+    def _stream(self) -> bool:
+        """Make pictures until none is left; False where memory ran out with one at a time."""
+        again = list(self.in_model.values())
+        order: dict[int, _Picture[P]] = {}
+        self.drawn = 0.0
+
+        def prepared() -> Iterator[P]:
+            for index, picture in enumerate(chain(again, iter(self._next, None))):
+                order[index] = picture
+                if picture.number not in self.in_model:
+                    picture.shared = self.shares.each
+                    self.in_model[picture.number] = picture
+                assert picture.prepared is not None and not isinstance(picture.prepared, ImageError)
+                yield picture.prepared
+
+        self.shares.start()
+        try:
+            for index, result in self.maker.stream(
+                prepared(),
+                slots=self.slots,
+                on_drawn=self._has_drawn,
+                on_fewer_slots=self._has_fewer_slots,
+            ):
+                self._finish(order.pop(index), result)
+        except MemoryError:
+            return False
+        return True
+
+    def _give_up_one(self) -> bool:
+        """The picture that was too much fails; False where there is none."""
+        self.shares.stop()
+        if self.in_model:
+            picture = self.in_model[min(self.in_model)]
+        else:
+            # There was no memory even before a picture came.
+            one = self._next()
+            if one is None:
+                return False
+            picture = one
+            picture.shared = self.shares.each
+        picture.seconds += self.shares.each - picture.shared
+        self.in_model.pop(picture.number, None)
+        self.through += 1
+        error = ImageError(f"{picture.job.source_name}: {NO_MEMORY}")
+        self._end(picture, _Written(seconds=0.0, error=error))
+        self._tell_in_turn()
+        return True
+
+    def _next(self) -> _Picture[P] | None:
+        """A picture for the model, or ``None`` where none is left."""
+        self.shares.stop()
+        try:
+            while True:
+                while len(self.ahead) <= self.workers.threads and self.begun < len(self.jobs):
+                    self._begin(self.jobs[self.begun])
+                if not self.ahead or (self.fail_fast and self.failed):
+                    return None
+                picture = self.ahead[0]
+                while picture.prepared is None:
+                    self._wait()
+                self.ahead.popleft()
+                if not isinstance(picture.prepared, ImageError):
+                    return picture
+                self.through += 1
+                self._end(picture, _Written(seconds=0.0, error=picture.prepared))
+                self._tell_in_turn()
+        finally:
+            self.shares.start()
+
+    def _begin(self, job: Job) -> None:
+        """Have a picture read and prepared."""
+        picture: _Picture[P] = _Picture(
+            number=self.begun, job=job, seed=self.maker.picture_seed(job.key, job.seed)
+        )
+        # This thread can be stopped while it waits for a pipe.
+        data = sys.stdin.buffer.read() if job.source is None else b""
+
+        def then(read: tuple[P | ImageError, float]) -> None:
+            picture.prepared, picture.seconds = read
+
+        self.begun += 1
+        self.ahead.append(picture)
+        self.workers.submit(partial(self._read, job, picture.seed, data), then, urgent=True)
+
+    def _read(self, job: Job, seed: int, data: bytes) -> tuple[P | ImageError, float]:
+        start = time.perf_counter()
+        found: P | ImageError
+        try:
+            found = self.maker.prepare(_source_of(job, data), job.instruction, seed)
+        except ImageError as error:
+            found = error
+        except MemoryError:
+            found = ImageError(f"{job.source_name}: {NO_MEMORY}")
+        return found, time.perf_counter() - start
+
+    def _finish(self, picture: _Picture[P], result: R) -> None:
+        """Have a picture of the model finished and written."""
+        self.shares.stop()
+        picture.seconds += self.shares.each - picture.shared
+        del self.in_model[picture.number]
+        self.through += 1
+        self.drawn -= 1.0
+        while self.behind > self.workers.threads:
+            self._wait()
+
+        def then(written: _Written) -> None:
+            self.behind -= 1
+            self._end(picture, written)
+
+        self.behind += 1
+        prepared, picture.prepared = picture.prepared, None
+        assert prepared is not None and not isinstance(prepared, ImageError)
+        self.workers.submit(partial(self._write, picture.job, picture.seed, prepared, result), then)
+        self._look_up()
+        self.shares.start()
+
+    def _write(self, job: Job, seed: int, prepared: P, result: R) -> _Written:
+        start = time.perf_counter()
+        notes: tuple[str, ...] = ()
+        data: bytes | None = None
+        error: ImageError | None = None
+        try:
+            made = self.maker.finish(prepared, result)
+            data = _write(job, made, _note(self.maker.facts, job, seed), self.format)
+            notes = made.notes
+        except ImageError as reason:
+            error = reason
+        except MemoryError:
+            error = ImageError(f"{job.source_name}: {NO_MEMORY}")
+        seconds = time.perf_counter() - start
+        return _Written(seconds=seconds, notes=notes, data=data, error=error)
+
+    def _end(self, picture: _Picture[P], written: _Written) -> None:
+        outcome = Outcome(
+            job=picture.job,
+            seed=picture.seed,
+            seconds=picture.seconds + written.seconds,
+            error=None if written.error is None else str(written.error),
+            notes=written.notes,
+        )
+        self.ended[picture.number] = outcome, written.data
+        self.failed |= written.error is not None
+
+    def _tell_in_turn(self) -> None:
+        while self.told in self.ended:
+            outcome, data = self.ended.pop(self.told)
+            self.told += 1
+            self._tell(outcome, data)
+            if self.fail_fast and outcome.error is not None:
+                raise _Enough
+
+    def _tell(self, outcome: Outcome, data: bytes | None) -> None:
+        if data is not None:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        self.on_outcome(outcome)
+
+    def _wait(self) -> None:
+        """Until a picture is read or written."""
+        self.workers.wait()
+        self._tell_in_turn()
+
+    def _look_up(self) -> None:
+        """From work: what has been done meanwhile?"""
+        self.workers.settle()
+        self._tell_in_turn()
+        self.on_progress(min(self.through + max(self.drawn, 0.0), len(self.jobs)))
+
+    def _has_drawn(self, pictures: float) -> None:
+        self.drawn += pictures
+        self._look_up()
+
+    def _has_fewer_slots(self, slots: int) -> None:
+        self.slots = slots
+        self.on_fewer_slots(slots)
+
+
+def _source_of(job: Job, data: bytes) -> images.Source:
+    if job.source is not None:
+        return images.read_image(job.source)
+    if not data:
+        raise ImageError("standard input: is empty")
+    return images.read_image(BytesIO(data), name="standard input")
+
+
+def _note(facts: Mapping[str, object], job: Job, seed: int) -> str:
+    return f"editar {json.dumps({**facts, job.asked: job.instruction, 'seed': seed})}"
+
+
+def _write(job: Job, made: Made, note: str, format: str) -> bytes | None:
+    """Write the files of a picture; the bytes of one for standard output are given back."""
+    path = job.output or Path(made.like.extension if format == "auto" else f"stdout.{format}")
+    name = images.output_format(path, made.like)
+    data = images.encode_image(made.pixels, made.like, format=name, note=note)
+    # The result last: where it stands, all that belongs to it stands too.
+    for what, file in job.beside.items():
+        plain = images.Source(name=str(file), pixels=made.beside[what])
+        kind = images.output_format(file, plain)
+        images.write_image(file, images.encode_image(plain.pixels, plain, format=kind, note=note))
+    if job.output is None:
+        return data
+    images.write_image(job.output, data)
+    return None
