@@ -1,17 +1,19 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from editar_cli.conditioning import Dropped
 from editar_cli.config import SamplingConfig
-from editar_cli.decoding.decoder import Request
+from editar_cli.decoding.decoder import Board, Request
 from editar_cli.decoding.decoder import decode as decode_stream
 from editar_cli.decoding.rows import Rows
 from editar_cli.decoding.sequential import Sequential
 from editar_cli.models.gpt import EditARTransformer
 from editar_cli.training.editor import teacher_forcing
+from tests.decoding.tiny_requests import decode_all, packed_transformer, tiny_requests
 from tests.tiny_transformer import tiny_inputs, tiny_transformer
 
 SEEDS = torch.tensor([3, 2**62 + 11, 5, 6, 2**40, 8, 9, 10])
@@ -231,3 +233,19 @@ def test_image_guidance_of_one_is_text_guidance_alone():
     codes, text = tiny_inputs(model, 2)
     both = [decode(model, codes, text, guidance=3.0, image_guidance=s) for s in (None, 1.0)]
     torch.testing.assert_close(both[0], both[1], rtol=0, atol=0)
+
+
+def test_a_pass_brings_one_code_and_the_first_comes_off_the_prefix():
+    model = packed_transformer()
+    requests = tiny_requests(model, 3)
+    # Zeros are guessed: a window may find some right, codes alone never.
+    codes, passes = decode_all(model, requests, SamplingConfig(), window=1)
+    assert passes == [15, 15, 15]
+    for rows, window in ((3, None), (2, 5)):
+        found, fewer = decode_all(model, requests, SamplingConfig(), rows=rows, window=window)
+        assert torch.equal(found, codes) and max(fewer) <= 15
+
+
+def test_one_code_is_expected_to_stand_however_many_are_read():
+    assert Sequential().expect(np.array([0.0, 1.0, 2.0, 64.0])).tolist() == [0.0, 1.0, 1.0, 1.0]
+    assert not Sequential().guess(Board(3, 16), 2, 5).any()
