@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,10 @@ import torch
 from editar_cli.checkpoints.native import load_bundle
 from editar_cli.config import SamplingConfig
 from editar_cli.decoding.decoder import decode
-from editar_cli.engine import EditResult, Engine, image_seed
+from editar_cli.decoding.layout import Layout
+from editar_cli.decoding.rows import Rows
+from editar_cli.engine import EditResult, Engine, Task, free_memory, image_seed, ran_out_of_memory
+from editar_cli.models.linear import Int8Linear
 
 SAMPLING = SamplingConfig(guidance=2.0, top_k=16)
 PROMPTS = ["make it snowy", "add a red hat", "at night", "warmer"] * 2
@@ -158,3 +162,255 @@ def test_pictures_at_once_follow_the_free_memory(engine: Engine, monkeypatch: py
     for free, expected in ((0, 1), (10**12, 4)):
         monkeypatch.setattr("editar_cli.engine.free_memory", lambda device, free=free: free)
         assert engine.slots(SAMPLING) == expected
+
+
+def tasks(pixels: torch.Tensor, rows: list[int], **more) -> list[Task]:
+    return [Task(pixels=pixels[i], instruction=PROMPTS[i], seed=SEEDS[i], **more) for i in rows]
+
+
+def out_of_memory_once(monkeypatch: pytest.MonkeyPatch, name: str, call: int) -> list[int]:
+    """The ``call``-th pass, counted from 1, or whatever else ``Rows`` does, runs out of memory.
+
+    Returns:
+        Rows of each call that went well.
+    """
+    done: list[int] = []
+    calls = count(1)
+    plain = getattr(Rows, name)
+
+    def narrow(self, *args):
+        if next(calls) == call:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        result = plain(self, *args)
+        done.append(self.count)
+        return result
+
+    monkeypatch.setattr(Rows, name, narrow)
+    return done
+
+
+def test_guesses_change_no_code(tiny_bundle: Path, engine: Engine, pixels: torch.Tensor):
+    plain = Engine(load_bundle(tiny_bundle), strategy="sequential")
+    one, other = edit(plain, pixels, [0, 1, 2]), edit(engine, pixels, [0, 1, 2])
+    assert torch.equal(one.edited_codes, other.edited_codes)
+    assert sum(one.passes) > sum(other.passes)
+
+
+def test_pictures_are_taken_as_rows_become_free_and_given_out_when_done(
+    engine: Engine, pixels: torch.Tensor
+):
+    together = edit(engine, pixels, list(range(5)))
+    nothing = torch.zeros(8, 8, dtype=torch.bool)
+    waiting = [
+        replace(task, changeable=nothing if i == 1 else None)
+        for i, task in enumerate(tasks(pixels, list(range(5))))
+    ]
+    taken: list[int] = []
+
+    def one_by_one():
+        for i, task in enumerate(waiting):
+            taken.append(i)
+            assert not torch.is_inference_mode_enabled(), "whoever makes tasks knows of no model"
+            yield task
+
+    found = engine.stream(one_by_one(), SAMPLING, slots=2)
+    first = next(found)
+    assert first.index == 1 and first.passes == 0
+    assert torch.equal(first.edited_codes, first.source_codes)
+    assert len(taken) <= 3
+    rest = {edited.index: edited for edited in found}
+    assert sorted(rest) == [0, 2, 3, 4] and taken == [0, 1, 2, 3, 4]
+    for index, edited in rest.items():
+        assert torch.equal(edited.edited_codes, together.edited_codes[index])
+        torch.testing.assert_close(
+            edited.decoded_edited, together.decoded_edited[index], rtol=0, atol=1e-5
+        )
+
+
+def test_a_stream_of_nothing_ends(engine: Engine):
+    assert list(engine.stream([], SAMPLING, slots=3)) == []
+
+
+def test_when_memory_runs_out_half_as_many_start_again(
+    engine: Engine, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    expected = edit(engine, pixels, list(range(7)))
+    monkeypatch.setattr(engine, "_rows", None)
+    encoded: list[int] = []
+    encode = Engine.encode
+    monkeypatch.setattr(
+        Engine, "encode", lambda self, pixels: (encoded.append(1), encode(self, pixels))[1]
+    )
+    # In the twelfth pass, when codes of all four have come to stand.
+    passes = out_of_memory_once(monkeypatch, "draw", 12)
+    codes: list[int] = []
+    fewer: list[int] = []
+    found = {
+        edited.index: edited
+        for edited in engine.stream(
+            iter(tasks(pixels, list(range(7)))), SAMPLING, slots=4,
+            on_codes=codes.append, on_fewer_slots=fewer.append,
+        )
+    }  # fmt: skip
+    assert fewer == [2]
+    assert passes[:11] == [4] * 11 and set(passes[11:]) == {2}
+    assert sorted(found) == list(range(7))
+    for index, edited in found.items():
+        assert torch.equal(edited.edited_codes, expected.edited_codes[index])
+    assert min(codes) < -4, "what had come to stand was taken back"
+    assert sum(codes) == 7 * 64
+    assert len(encoded) == 7, "no picture is read twice"
+
+
+@pytest.mark.parametrize("name", ["__init__", "fill"])
+def test_no_picture_is_lost_where_memory_runs_out_at_the_start(
+    engine: Engine, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch, name: str
+):
+    expected = edit(engine, pixels, list(range(8)))
+    monkeypatch.setattr(engine, "_rows", None)
+    out_of_memory_once(monkeypatch, name, 1)
+    fewer: list[int] = []
+    waiting = iter(tasks(pixels, list(range(8))))
+    found = list(engine.stream(waiting, SAMPLING, slots=8, on_fewer_slots=fewer.append))
+    assert fewer == [4]
+    assert sorted(edited.index for edited in found) == list(range(8))
+    for edited in found:
+        assert torch.equal(edited.edited_codes, expected.edited_codes[edited.index])
+
+
+@pytest.mark.parametrize(("name", "call"), [("encode", 3), ("detokenize", 2)])
+def test_no_picture_is_lost_where_memory_runs_out_in_the_tokenizer(
+    engine: Engine, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch, name: str, call: int
+):
+    expected = edit(engine, pixels, list(range(6)))
+    calls = count(1)
+    plain = getattr(Engine, name)
+
+    def narrow(self, x):
+        if next(calls) == call:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return plain(self, x)
+
+    monkeypatch.setattr(Engine, name, narrow)
+    codes: list[int] = []
+    found = engine.edit(
+        pixels[:6], PROMPTS[:6], SEEDS[:6], SAMPLING, lambda done, total: codes.append(done),
+        slots=3,
+    )  # fmt: skip
+    assert torch.equal(found.edited_codes, expected.edited_codes)
+    assert codes[-1] == 6 * 64
+
+
+def test_with_one_picture_at_a_time_there_is_nothing_to_halve(
+    engine: Engine, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    expected = edit(engine, pixels, [0])
+    found = engine.stream(iter(tasks(pixels, [0, 1, 2])), SAMPLING, slots=1)
+    assert torch.equal(next(found).edited_codes, expected.edited_codes[0])
+    out_of_memory_once(monkeypatch, "draw", 4)
+    with pytest.raises(MemoryError, match="Tried to allocate"):
+        next(found)
+
+
+def test_memory_that_the_tasks_run_out_of_is_their_own(engine: Engine, pixels: torch.Tensor):
+    def reading():
+        yield from tasks(pixels, [0, 1])
+        raise MemoryError("a photograph of a gigapixel")
+
+    fewer: list[int] = []
+    with pytest.raises(MemoryError, match="gigapixel"):
+        list(engine.stream(reading(), SAMPLING, slots=4, on_fewer_slots=fewer.append))
+    assert fewer == []
+
+
+def test_other_errors_are_not_taken_for_it(
+    engine: Engine, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*args):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Rows, "draw", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        edit(engine, pixels, [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("error", "out"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("anything"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: "
+                      "you tried to allocate 4 bytes"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 18.05 GB)"), True),
+        (RuntimeError("expected scalar type Float but found BFloat16"), False),
+        (ValueError("nothing"), False),
+    ],
+)  # fmt: skip
+def test_running_out_of_memory_is_told_from_other_errors(error: Exception, out: bool):
+    assert ran_out_of_memory(error) == out
+
+
+def test_rows_serve_again_where_they_suit(engine: Engine, pixels: torch.Tensor):
+    edit(engine, pixels, [0, 1])
+    kept = engine.rows(2, SAMPLING)
+    edit(engine, pixels, [2, 3])
+    assert engine.rows(2, SAMPLING) is kept
+    assert engine.rows(2, replace(SAMPLING)) is kept
+    assert engine.rows(3, SAMPLING) is not kept
+    assert engine.rows(3, replace(SAMPLING, guidance=1.0)).layout.branches == 1
+    assert engine.rows(3, SAMPLING).count == 3
+
+
+@pytest.mark.parametrize("image_guidance", [None, 2.0])
+def test_rows_keep_nothing_that_gradients_would_need(engine: Engine, image_guidance: float | None):
+    rows = engine.rows(2, replace(SAMPLING, image_guidance=image_guidance))
+    assert not rows.cache.keys.requires_grad and not rows.cache.values.requires_grad
+
+
+def test_a_pictures_memory_is_that_of_its_cache_row(engine: Engine):
+    for sampling in (SAMPLING, replace(SAMPLING, guidance=1.0), SamplingConfig(image_guidance=2)):
+        rows = engine.rows(3, sampling)
+        assert engine.row_bytes(rows.layout) == rows.cache.nbytes // 3
+
+
+def test_free_memory_is_shared_out(engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    each = engine.row_bytes(Layout.of(engine.transformer.config, SAMPLING))
+
+    def slots(free: float) -> int:
+        monkeypatch.setattr("editar_cli.engine.free_memory", lambda device: int(free))
+        return engine.slots(SAMPLING)
+
+    monkeypatch.setattr(engine, "_rows", None)
+    # Caches take 60 % of what is free.
+    assert [slots(n * each / 0.6 + 1) for n in (0, 0.9, 1, 2, 3.9, 4, 100)] == [1, 1, 1, 2, 3, 4, 4]
+    # What the last run holds would serve again.
+    engine.rows(4, SAMPLING)
+    assert slots(0) == int(0.6 * 4) and slots(each / 0.6) == 3
+
+
+def test_free_memory_is_what_the_machine_tells():
+    free = free_memory(torch.device("cpu"))
+    assert 2**20 < free < 2**50
+    assert free_memory(torch.device("mps")) == 2 * 1024**3
+
+
+def test_without_its_list_of_facts_the_machine_is_asked_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def missing(*args, **more):
+        raise FileNotFoundError("/proc/meminfo")
+
+    monkeypatch.setattr("builtins.open", missing)
+    monkeypatch.setattr("os.sysconf_names", {"SC_AVPHYS_PAGES": 1})
+    monkeypatch.setattr("os.sysconf", {"SC_AVPHYS_PAGES": 100, "SC_PAGE_SIZE": 4096}.get)
+    assert free_memory(torch.device("cpu")) == 409_600
+    monkeypatch.setattr("os.sysconf_names", {})
+    assert free_memory(torch.device("cpu")) == 2 * 1024**3
+
+
+def test_eight_bit_weights_serve(tiny_bundle: Path, engine: Engine, pixels: torch.Tensor):
+    small = Engine(load_bundle(tiny_bundle), int8=True)
+    assert isinstance(small.transformer.head, Int8Linear)
+    result = edit(small, pixels, [0, 1])
+    assert torch.equal(result.source_codes, engine.encode(pixels[:2]))
+    assert (result.edited_codes == edit(engine, pixels, [0, 1]).edited_codes).float().mean() > 0.1
