@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
+from editar_cli import sampling
 from editar_cli.config import SamplingConfig
-from editar_cli.sampling import filter_logits, guide, gumbel_noise, sample
+from editar_cli.sampling import filter_logits, guide, guide_image, gumbel_noise, sample
 
 INFINITY = math.inf
 
@@ -162,3 +163,109 @@ def test_a_picture_draws_the_same_alone_and_in_company():
     together = sample(logits, seeds, 4, config)
     alone = [sample(logits[i : i + 1], seeds[i : i + 1], 4, config) for i in range(8)]
     assert torch.equal(torch.cat(alone), together)
+
+
+def test_two_scales_guide_away_from_less_and_less():
+    c, u, n = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 3.0]), torch.tensor([0.0, 4.0])
+    assert torch.equal(guide_image(c, u, n, 0.0, 0.0), n)
+    assert torch.equal(guide_image(c, u, n, 0.0, 1.0), u)
+    assert torch.equal(guide_image(c, u, n, 1.0, 1.0), c)
+    assert torch.equal(guide_image(c, u, n, 3.0, 1.0), guide(c, u, 3.0))
+    assert guide_image(c, u, n, 2.0, 3.0).tolist() == [5.0, -7.0]
+
+
+def by_filter(
+    logits: torch.Tensor, seeds: torch.Tensor, positions: torch.Tensor | int, config: SamplingConfig
+) -> torch.Tensor:
+    """The codes as they are defined, with noise for every code."""
+    filtered = filter_logits(
+        logits, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p
+    )
+    noise = gumbel_noise(seeds, positions, logits.shape[-1])
+    return (filtered + noise).argmax(dim=-1)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("top_k", [2, 7, 100, 299])
+def test_noise_for_the_kept_codes_alone_draws_the_same(top_k: int, temperature: float):
+    # 1,500 draws for each of 12 settings.
+    noise = torch.Generator().manual_seed(top_k)
+    logits = 2 * torch.randn(1500, 300, generator=noise)
+    seeds = torch.randint(2**62, (1500,), generator=noise)
+    positions = torch.randint(1024, (1500,), generator=noise)
+    config = SamplingConfig(top_k=top_k, temperature=temperature)
+    found = sample(logits, seeds, positions, config)
+    assert torch.equal(found, by_filter(logits, seeds, positions, config))
+    # One row at a time, as a single picture draws.
+    alone = [sample(logits[i], seeds[i], positions[i], config) for i in range(200)]
+    assert torch.equal(torch.stack(alone), found[:200])
+
+
+@pytest.mark.parametrize("levels", [3, 40])
+def test_ties_at_the_last_kept_code_are_drawn_as_defined(levels: int):
+    # Rounded logits: of 60 codes many are equal, and often the k-th among them.
+    noise = torch.Generator().manual_seed(levels)
+    logits = (torch.rand(2000, 60, generator=noise) * levels).round()
+    seeds = torch.randint(2**62, (2000,), generator=noise)
+    for top_k in (2, 10, 59):
+        config = SamplingConfig(top_k=top_k)
+        kept = (filter_logits(logits, temperature=1.0, top_k=top_k, top_p=1.0) > -INFINITY).sum(-1)
+        assert (kept > top_k).any(), "there are ties"
+        wanted = by_filter(logits, seeds, 3, config)
+        assert torch.equal(sample(logits, seeds, 3, config), wanted)
+        # Rows without ties go the short way when they are among themselves.
+        clear = kept == top_k
+        if clear.any():
+            found = sample(logits[clear], seeds[clear], 3, config)
+            assert torch.equal(found, wanted[clear])
+
+
+def test_the_short_way_is_taken(monkeypatch: pytest.MonkeyPatch):
+    asked: list[int] = []
+
+    def recording(seeds, positions, codes):
+        asked.append(codes if isinstance(codes, int) else codes.shape[-1])
+        return gumbel_noise(seeds, positions, codes)
+
+    monkeypatch.setattr(sampling, "gumbel_noise", recording)
+    logits, seeds = torch.arange(30.0).expand(4, -1), torch.arange(4)
+    sample(logits, seeds, 0, SamplingConfig(top_k=5))
+    sample(logits, seeds, 0, SamplingConfig(top_k=5, top_p=0.9))
+    sample(logits, seeds, 0, SamplingConfig(top_k=30))
+    sample(torch.zeros(4, 30), seeds, 0, SamplingConfig(top_k=5))
+    # The last has ties: five codes are not enough.
+    assert asked == [5, 30, 30, 30]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SamplingConfig(top_k=9),
+        SamplingConfig(top_k=0),
+        SamplingConfig(top_k=9, top_p=0.6),
+        SamplingConfig(temperature=0.0),
+        SamplingConfig(top_k=1),
+    ],
+)
+def test_many_places_of_many_pictures_are_drawn_at_once(config: SamplingConfig):
+    noise = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(3, 50, 40, generator=noise)
+    seeds = torch.tensor([[5], [2**61], [7]])
+    positions = torch.tensor([[0], [20], [3]]) + torch.arange(50)
+    found = sample(logits, seeds, positions, config)
+    assert found.shape == (3, 50) and found.dtype == torch.int64
+    one_by_one = [
+        [sample(logits[b, n], seeds[b, 0], int(positions[b, n]), config) for n in range(50)]
+        for b in range(3)
+    ]
+    assert found.tolist() == [[int(code) for code in row] for row in one_by_one]
+
+
+def test_noise_of_some_codes_is_that_of_all_of_them():
+    seeds, positions = torch.tensor([[5], [2**61]]), torch.tensor([[3, 4, 5]])
+    whole = gumbel_noise(seeds, positions, 4096)
+    assert whole.shape == (2, 3, 4096)
+    noise = torch.Generator().manual_seed(0)
+    for count in (1, 3, 100, 1000):
+        some = torch.randint(4096, (2, 3, count), generator=noise)
+        assert torch.equal(gumbel_noise(seeds, positions, some), whole.gather(-1, some))

@@ -71,3 +71,13 @@ def test_gpt_xl_in_bfloat16_needs_184320_bytes_per_position():
         device=torch.device("meta"), dtype=torch.bfloat16,
     )  # fmt: skip
     assert cache.nbytes == 184_320
+
+
+def test_a_cache_starts_with_numbers_since_masked_ones_are_multiplied_too():
+    cache = small_cache()
+    assert (cache.keys == 0).all() and (cache.values == 0).all()
+    # Places that nobody looks at may be written by several positions at once.
+    new = torch.randn(1, 2, 3, 4)
+    cache.at(slice(0, 1), torch.tensor([[1, 4, 4]]), 2).put(0, new, new)
+    assert torch.equal(cache.keys[0, 0, :, 1], new[0, :, 0])
+    assert cache.keys[0, 0, :, 4].isfinite().all()
