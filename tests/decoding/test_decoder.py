@@ -42,6 +42,30 @@ class Chance(Sequential):
         return self.random.integers(self.vocab_size, size=(rows, count))
 
 
+class Tracking(Sequential):
+    """Keeps account of which picture is in which row."""
+
+    def __init__(self) -> None:
+        self.pictures: dict[int, int] = {}
+        self.learnt: dict[int, list[int]] = {}
+
+    def start(self, board, row):
+        self.pictures[row] = board.index[row]
+        self.learnt[board.index[row]] = [0]
+
+    def move(self, source, target):
+        self.pictures[target] = self.pictures[source]
+
+    def guess(self, board, rows, count):
+        assert [self.pictures[row] for row in range(rows)] == board.index[:rows]
+        return super().guess(board, rows, count)
+
+    def learn(self, board, row, start, guesses, picks, kept):
+        assert start + kept == board.next[row] and len(picks) == len(guesses) + 1
+        assert board.codes[row, start : start + kept].tolist() == picks[:kept].tolist()
+        self.learnt[self.pictures[row]] += range(start, start + kept)
+
+
 def counted_fills(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many pictures each call of ``Rows.fill`` reads."""
     calls: list[int] = []
@@ -191,6 +215,20 @@ def test_codes_do_not_depend_on_rows_or_order(sampling: SamplingConfig):
     for rows in (1, 2, 4, 9, 30):
         found, _ = decode_all(model, [requests[i] for i in order], sampling, rows=rows)
         assert torch.equal(found, codes[order])
+
+
+def test_a_strategy_is_told_where_pictures_are_and_what_became_of_them():
+    model = packed_transformer()
+    forced = [torch.where(torch.arange(16) < 3 * i, FREE, torch.arange(16)) for i in range(6)]
+    requests = tiny_requests(model, 6, forced=forced)
+    for rows, window in ((4, 2), (3, None)):
+        strategy = Tracking()
+        decode_all(model, requests, SAMPLING, strategy, rows=rows, window=window)
+        # All codes that stood behind the first, up to where the given ones begin.
+        assert {i: len(stood) for i, stood in strategy.learnt.items()} == {
+            i: 3 * i for i in range(1, 6)
+        }
+        assert all(stood == list(range(len(stood))) for stood in strategy.learnt.values())
 
 
 def test_rows_that_were_used_before_serve_again():
