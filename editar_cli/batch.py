@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ STREAM = "-"
 """Stands for standard input or standard output."""
 
 _GLOB_SIGNS = frozenset("*?[")
-_NAME_FIELDS = ("stem", "ext", "seed")
+_NAME_FIELDS = ("stem", "ext", "seed", "variation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Placement:
 
     Args:
         output: a file, a folder, ``-`` or ``None`` for beside the input.
-        name: pattern over ``{stem}``, ``{ext}`` and ``{seed}``, or ``None``.
+        name: pattern over ``{stem}``, ``{ext}``, ``{seed}`` and ``{variation}``, or ``None``.
         format: ``auto`` or an extension without its dot.
         seed: what ``{seed}`` stands for.
         in_place: outputs replace their inputs.
@@ -37,6 +37,7 @@ class Placement:
         tag: marks outputs beside their inputs: ``in.jpg`` becomes ``in.<tag>.jpg``.
         maps: folder for condition maps, or ``None``.
         preview: write ``<output>.preview.<ext>`` beside each output.
+        variations: results per picture; their names differ where there are several.
 
     Raises:
         UsageError: two of these contradict each other.
@@ -51,8 +52,19 @@ class Placement:
     tag: str = "edited"
     maps: Path | None = None
     preview: bool = False
+    variations: int = 1
 
     def __post_init__(self) -> None:
+        assert self.variations >= 1, self.variations
+        if self.variations > 1:
+            if self.in_place:
+                raise UsageError("--in-place and --variations: a picture is replaced by one result")
+            if self.output == STREAM:
+                raise UsageError("--variations and -o -: standard output holds one picture")
+            if self.name is not None and self._names_are_equal():
+                raise UsageError(
+                    f"--name {self.name}: gives all variations one name; put {{variation}} into it"
+                )
         if self.in_place:
             for flag, value in (("--output", self.output), ("--name", self.name)):
                 if value is not None:
@@ -64,22 +76,33 @@ class Placement:
         if self.name is not None:
             if self.output == STREAM:
                 raise UsageError("--name and -o -: standard output has no name")
-            self._format_name("stem", ".png")
+            self._format_name("stem", ".png", 0)
 
-    def file_name(self, stem: str, extension: str) -> str:
-        """The output's name for an input's stem and extension.
+    def file_name(self, stem: str, extension: str, variation: int = 0) -> str:
+        """The output's name for an input's stem and extension; ``variation`` counts from 0.
 
         Raises:
             UsageError: the pattern's result is no file name.
         """
         if self.format != "auto":
             extension = f".{self.format}"
-        return self._format_name(stem, extension)
+        return self._format_name(stem, extension, variation)
 
-    def _format_name(self, stem: str, extension: str) -> str:
+    def numbered(self, file: Path, variation: int) -> Path:
+        """A file that was named for all variations of a picture, with the number of one of them."""
+        if self.variations == 1:
+            return file
+        return file.with_name(f"{file.stem}-{variation + 1}{file.suffix}")
+
+    def _names_are_equal(self) -> bool:
+        return self._format_name("stem", ".png", 0) == self._format_name("stem", ".png", 1)
+
+    def _format_name(self, stem: str, extension: str, variation: int) -> str:
         pattern = "{stem}{ext}" if self.name is None else self.name
+        if self.name is None and self.variations > 1:
+            pattern = "{stem}-{variation}{ext}"
         try:
-            name = pattern.format(stem=stem, ext=extension, seed=self.seed)
+            name = pattern.format(stem=stem, ext=extension, seed=self.seed, variation=variation + 1)
         except (KeyError, IndexError, ValueError, AttributeError) as error:
             fields = ", ".join(f"{{{field}}}" for field in _NAME_FIELDS)
             raise UsageError(f"--name {pattern}: may hold {fields} and plain text") from error
@@ -90,7 +113,7 @@ class Placement:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One picture to edit.
+    """One result to make of one picture.
 
     Args:
         source: the input, or ``None`` for standard input.
@@ -101,6 +124,8 @@ class Job:
         asked: which of the two it is: the name it has in lines of JSON.
         seed: a seed of its own instead of the run's, or ``None``.
         beside: further pictures to write, by what they show: "map", "preview".
+        variation: which of the picture's results this is, from 0.
+        variations: how many there are.
     """
 
     source: Path | None
@@ -110,6 +135,18 @@ class Job:
     asked: Literal["instruction", "caption"] = "instruction"
     seed: int | None = None
     beside: Mapping[str, Path] = field(default_factory=dict)
+    variation: int = 0
+    variations: int = 1
+
+    @property
+    def seed_key(self) -> str:
+        """What the seed of this result is derived from; the first has that of a picture alone."""
+        return f"{self.key}#{self.variation}" if self.variation else self.key
+
+    def is_variation_of(self, other: "Job") -> bool:
+        """Whether the two differ in nothing but the seed and the files that they write."""
+        same = replace(other, variation=self.variation, output=self.output, beside=self.beside)
+        return self == same
 
     @property
     def source_name(self) -> str:
@@ -128,6 +165,7 @@ class Job:
             "output": self.output_name,
             "status": status,
             self.asked: self.instruction,
+            **({"variation": self.variation + 1} if self.variations > 1 else {}),
             **{name: str(path) for name, path in self.beside.items()},
             **more,
         }
@@ -271,7 +309,6 @@ def plan_jobs(
     jobs = []
     made: dict[Path, None] = {}
     for item in found:
-        output = _place(item, placement, folder)
         own_output = item.row is not None and item.row.output is not None
         if item.root is not None and placement.output is None and not placement.in_place:
             made[_sibling(item.root, placement)] = None
@@ -288,17 +325,21 @@ def plan_jobs(
             )
         if own_output and placement.in_place:
             raise UsageError(f"--in-place: {item.path} has an output of its own in the list")
-        jobs.append(
-            Job(
-                source=item.path,
-                output=output,
-                key=item.key,
-                instruction=text or "",
-                asked=asked,
-                seed=None if item.row is None else item.row.seed,
-                beside=_beside(item, output, placement),
+        for variation in range(placement.variations):
+            output = _place(item, placement, folder, variation)
+            jobs.append(
+                Job(
+                    source=item.path,
+                    output=output,
+                    key=item.key,
+                    instruction=text or "",
+                    asked=asked,
+                    seed=None if item.row is None else item.row.seed,
+                    beside=_beside(item, output, placement, variation),
+                    variation=variation,
+                    variations=placement.variations,
+                )
             )
-        )
     _refuse_collisions(jobs, in_place=placement.in_place)
 
     plan.folders.extend(made)
@@ -321,10 +362,13 @@ def _caption_beside(path: Path | None) -> str | None:
         raise UsageError(f"{file}: is no caption that can be read: {error}") from error
 
 
-def _beside(item: _Found, output: Path | None, placement: Placement) -> dict[str, Path]:
+def _beside(
+    item: _Found, output: Path | None, placement: Placement, variation: int
+) -> dict[str, Path]:
     """Where the map and the preview of a picture go."""
     beside = {}
-    if placement.maps is not None:
+    # All variations have one map.
+    if placement.maps is not None and not variation:
         if item.path is None:
             raise UsageError("--save-map: a picture from standard input has no name for its map")
         beside["map"] = placement.maps / Path(item.key).with_suffix(".png")
@@ -409,7 +453,7 @@ def _walk(
 ) -> Iterator[_Found]:
     """Pictures in a folder in natural order, our own outputs left out."""
     own = None if leave_out is None else os.path.realpath(leave_out)
-    endings = tuple(f".{tag}" for tag in own_tags)
+    ours = re.compile(rf".*\.({'|'.join(map(re.escape, own_tags))})(-\d+)?", re.DOTALL)
     if own == os.path.realpath(root):
         # Outputs among the inputs: told apart by their names, and collisions are refused.
         own = None
@@ -421,13 +465,13 @@ def _walk(
             raise UsageError(f"{folder}: cannot be listed: {error.strerror}") from error
         for entry in entries:
             name = Path(entry.name)
-            if entry.name.startswith(".") or name.stem.endswith(endings):
+            if entry.name.startswith(".") or ours.fullmatch(name.stem):
                 continue
             if name.suffix.lower() in images.FORMATS and entry.is_file():
                 path = Path(entry.path)
                 yield _Found(path, path.relative_to(root).as_posix(), root)
         for entry in entries:
-            skip = entry.name.startswith(".") or entry.name.endswith(endings)
+            skip = entry.name.startswith(".") or ours.fullmatch(entry.name)
             if recursive and not skip and entry.is_dir(follow_symlinks=False):
                 path = Path(entry.path)
                 if os.path.realpath(path) != own:
@@ -442,32 +486,36 @@ def _sibling(root: Path, placement: Placement) -> Path:
     return root.with_name(f"{root.name}.{placement.tag}")
 
 
-def _place(item: _Found, placement: Placement, folder: Path | None) -> Path | None:
+def _place(item: _Found, placement: Placement, folder: Path | None, variation: int) -> Path | None:
     if placement.in_place:
         return item.path
     if item.row is not None and item.row.output is not None:
-        return item.row.output
+        return placement.numbered(item.row.output, variation)
     if item.path is None:
-        return _place_stream(placement, folder)
+        return _place_stream(placement, folder, variation)
     stem, extension = item.path.stem, item.path.suffix
     if folder is None and placement.output is not None:
-        return None if placement.output == STREAM else Path(placement.output)
+        if placement.output == STREAM:
+            return None
+        return placement.numbered(Path(placement.output), variation)
     if folder is None and item.root is None:
         stem = stem if placement.name is not None else f"{stem}.{placement.tag}"
-        return item.path.with_name(placement.file_name(stem, extension))
+        return item.path.with_name(placement.file_name(stem, extension, variation))
     if folder is None:
         assert item.root is not None
         folder = _sibling(item.root, placement)
-    return folder / Path(item.key).with_name(placement.file_name(stem, extension))
+    return folder / Path(item.key).with_name(placement.file_name(stem, extension, variation))
 
 
-def _place_stream(placement: Placement, folder: Path | None) -> Path | None:
+def _place_stream(placement: Placement, folder: Path | None, variation: int) -> Path | None:
     if folder is not None:
         raise UsageError(f"-o {placement.output}: a picture from standard input needs a file name")
     if placement.output not in (None, STREAM):
-        return Path(str(placement.output))
+        return placement.numbered(Path(str(placement.output)), variation)
     if placement.name is not None:
         raise UsageError("--name: a picture from standard input has no name; give -o FILE")
+    if placement.variations > 1:
+        raise UsageError("--variations: standard output holds one picture; give -o FILE")
     return None
 
 

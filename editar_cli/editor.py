@@ -360,6 +360,10 @@ class EditSession:
         square = images.prepare(source, self.editor.config.image_size, self.options.fit)
         return Prepared(source=source, square=square, prompt=text, seed=seed)
 
+    def vary(self, prepared: Prepared, seed: int) -> Prepared:
+        """The same square with another seed."""
+        return replace(prepared, seed=seed)
+
     def stream(
         self,
         prepared: Iterable[Prepared],

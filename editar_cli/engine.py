@@ -107,6 +107,8 @@ class Engine:
         if strategy == "speculative":
             self.strategy = Speculative(MOST_GUESSES[bundle.device.type])
         self._rows: Rows | None = None
+        # Pixels and codes of the last task: the variations of a picture come one after another.
+        self._tokenized: tuple[Tensor, Tensor] | None = None
 
     @torch.inference_mode()
     def encode(self, pixels: Tensor) -> Tensor:
@@ -295,7 +297,9 @@ class Engine:
 
     @torch.inference_mode()
     def _request(self, task: Task) -> Request:
-        codes = self.encode(task.pixels[None])[0]
+        if self._tokenized is None or not torch.equal(self._tokenized[0], task.pixels):
+            self._tokenized = task.pixels, self.encode(task.pixels[None])[0]
+        codes = self._tokenized[1]
         text = self.bundle.text_encoder.encode([task.instruction])[0].to(self.bundle.device)
         forced = None
         if task.changeable is not None:

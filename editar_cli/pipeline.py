@@ -7,6 +7,7 @@ pictures that are at hand.
 
 import json
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -72,6 +73,9 @@ class Maker(Protocol[P, R]):
             ImageError: nothing can be made of this picture.
             MemoryError: memory ran out.
         """
+
+    def vary(self, prepared: P, seed: int) -> P:
+        """What ``prepare`` would make of the same picture and text with another seed."""
 
     def stream(
         self,
@@ -269,6 +273,22 @@ class _Picture(Generic[P]):
     shared: float = 0.0
 
 
+@dataclass(kw_only=True, eq=False)
+class _Reading(Generic[P]):
+    """What the variations of a picture share: it is read and prepared once.
+
+    Args:
+        job: the first of them.
+        data: where it came through standard input.
+        found: once the first of them is prepared.
+    """
+
+    job: Job
+    data: bytes
+    found: P | ImageError | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Written:
     """The end of a picture: its result, or an error; ``data`` is still to go to standard output."""
@@ -321,6 +341,8 @@ class _Run(Generic[P, R]):
         self.begun = 0
         """Jobs whose reading was begun."""
         self.ahead: deque[_Picture[P]] = deque()
+        self.reading: _Reading[P] | None = None
+        """What is shared by the variations of the picture that was begun last."""
         self.in_model: dict[int, _Picture[P]] = {}
         self.behind = 0
         """Pictures that are being finished and written."""
@@ -419,28 +441,45 @@ class _Run(Generic[P, R]):
     def _begin(self, job: Job) -> None:
         """Have a picture read and prepared."""
         picture: _Picture[P] = _Picture(
-            number=self.begun, job=job, seed=self.maker.picture_seed(job.key, job.seed)
+            number=self.begun, job=job, seed=self.maker.picture_seed(job.seed_key, job.seed)
         )
-        # This thread can be stopped while it waits for a pipe.
-        data = sys.stdin.buffer.read() if job.source is None else b""
+        if self.reading is None or not job.is_variation_of(self.reading.job):
+            # This thread can be stopped while it waits for a pipe.
+            data = sys.stdin.buffer.read() if job.source is None else b""
+            self.reading = _Reading(job=job, data=data)
 
         def then(read: tuple[P | ImageError, float]) -> None:
             picture.prepared, picture.seconds = read
 
         self.begun += 1
         self.ahead.append(picture)
-        self.workers.submit(partial(self._read, job, picture.seed, data), then, urgent=True)
+        self.workers.submit(partial(self._read, self.reading, picture.seed), then, urgent=True)
+        if self.begun == len(self.jobs):
+            self.reading = None
 
-    def _read(self, job: Job, seed: int, data: bytes) -> tuple[P | ImageError, float]:
-        start = time.perf_counter()
-        found: P | ImageError
-        try:
-            found = self.maker.prepare(_source_of(job, data), job.instruction, seed)
-        except ImageError as error:
-            found = error
-        except MemoryError:
-            found = ImageError(f"{job.source_name}: {NO_MEMORY}")
+    def _read(self, reading: "_Reading[P]", seed: int) -> tuple[P | ImageError, float]:
+        # One thread reads, those with other variations wait for it.
+        with reading.lock:
+            start = time.perf_counter()
+            if reading.found is None:
+                found = self._prepare(reading, seed)
+                if reading.job.variations > 1:
+                    reading.found = found
+            else:
+                found = reading.found
+                if not isinstance(found, ImageError):
+                    found = self.maker.vary(found, seed)
         return found, time.perf_counter() - start
+
+    def _prepare(self, reading: "_Reading[P]", seed: int) -> P | ImageError:
+        job, data = reading.job, reading.data
+        reading.data = b""
+        try:
+            return self.maker.prepare(_source_of(job, data), job.instruction, seed)
+        except ImageError as error:
+            return error
+        except MemoryError:
+            return ImageError(f"{job.source_name}: {NO_MEMORY}")
 
     def _finish(self, picture: _Picture[P], result: R) -> None:
         """Have a picture of the model finished and written."""

@@ -7,7 +7,7 @@ that only draws maps.
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -244,6 +244,10 @@ class TranslateSession:
             found=found,
         )
 
+    def vary(self, prepared: PreparedMap, seed: int) -> PreparedMap:
+        """The same map with another seed."""
+        return replace(prepared, seed=seed)
+
     def stream(
         self,
         prepared: Iterable[PreparedMap],
@@ -319,6 +323,12 @@ class MapSession:
             ModelError: the extractor cannot be loaded.
         """
         return source, self.maps.at_source_size(source)
+
+    def vary(
+        self, prepared: tuple[images.Source, Reading], seed: int
+    ) -> tuple[images.Source, Reading]:
+        """The same: maps have no chance in them."""
+        return prepared
 
     def stream(
         self,

@@ -407,3 +407,100 @@ def test_own_tags_say_what_is_not_taken_from_folders(folder):
 def test_natural_order_counts_numbers():
     names = ["a10", "a9", "B1", "a010b", "10", "9"]
     assert sorted(names, key=batch.natural_key) == ["9", "10", "a9", "a10", "a010b", "B1"]
+
+
+def test_variations_are_numbered_from_one(folder):
+    assert [
+        job.output_name for job in plan_jobs(["photos/a.jpg"], "x", Placement(variations=2)).jobs
+    ] == ["photos/a.edited-1.jpg", "photos/a.edited-2.jpg"]
+    jobs = plan_jobs(["photos"], "x", Placement(variations=2)).jobs
+    assert [job.output_name for job in jobs] == [
+        "photos.edited/a-1.jpg", "photos.edited/a-2.jpg",
+        "photos.edited/b2-1.png", "photos.edited/b2-2.png",
+        "photos.edited/b10-1.png", "photos.edited/b10-2.png",
+    ]  # fmt: skip
+    assert [job.variation for job in jobs] == [0, 1] * 3
+    named = Placement(output="out", name="{variation}/{stem}".replace("/", "_"), variations=2)
+    jobs = plan_jobs(["photos/a.jpg"], "x", named).jobs
+    assert [job.output_name for job in jobs] == ["out/1_a", "out/2_a"]
+
+
+def test_outputs_that_are_files_are_numbered_too(folder):
+    jobs = plan_jobs(["photos/a.jpg"], "x", Placement(output="snow.png", variations=2)).jobs
+    assert [job.output_name for job in jobs] == ["snow-1.png", "snow-2.png"]
+    row = Row(image=Path("photos/a.jpg"), key="a.jpg", text="x", output=Path("rows/r.png"))
+    jobs = plan_jobs([], None, Placement(variations=2), rows=[row]).jobs
+    assert [job.output_name for job in jobs] == ["rows/r-1.png", "rows/r-2.png"]
+    jobs = plan_jobs(["-"], "x", Placement(output="snow.png", variations=2)).jobs
+    assert [job.output_name for job in jobs] == ["snow-1.png", "snow-2.png"]
+
+
+def test_the_first_variation_has_the_seed_of_a_picture_alone(folder):
+    alone = plan_jobs(["photos/a.jpg"], "x", Placement()).jobs
+    several = plan_jobs(["photos/a.jpg"], "x", Placement(variations=3)).jobs
+    assert alone[0].seed_key == several[0].seed_key == "a.jpg"
+    assert [job.seed_key for job in several[1:]] == ["a.jpg#1", "a.jpg#2"]
+
+
+def test_variations_of_one_picture_know_each_other(folder):
+    a1, a2, b1 = plan_jobs(
+        ["photos/a.jpg", "photos/b2.png"], "x", Placement(output="o", variations=2)
+    ).jobs[:3]
+    assert a2.is_variation_of(a1) and a1.is_variation_of(a2)
+    assert not b1.is_variation_of(a2)
+    other = plan_jobs(["photos/a.jpg"], "y", Placement(output="o", variations=2)).jobs[1]
+    assert not other.is_variation_of(a1)
+
+
+def test_a_record_tells_the_variation_where_there_are_several(folder):
+    (alone,) = plan_jobs(["photos/a.jpg"], "x", Placement()).jobs
+    assert "variation" not in json.loads(alone.to_json("done"))
+    jobs = plan_jobs(["photos/a.jpg"], "x", Placement(variations=2)).jobs
+    assert [json.loads(job.to_json("done"))["variation"] for job in jobs] == [1, 2]
+
+
+def test_each_variation_is_skipped_for_itself(folder):
+    Path("photos/a.edited-2.jpg").write_bytes(b"")
+    plan = plan_jobs(["photos/a.jpg"], "x", Placement(variations=3))
+    assert [job.variation for job in plan.jobs] == [0, 2]
+    assert [job.variation for job in plan.skipped] == [1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        ({"in_place": True}, "--in-place"),
+        ({"output": "-"}, "-o -"),
+        ({"name": "{stem}{ext}", "output": "o"}, "{variation}"),
+    ],
+)
+def test_several_variations_need_several_files(folder, settings, flag):
+    with pytest.raises(UsageError, match=flag):
+        Placement(variations=2, **settings)
+
+
+def test_variations_of_standard_input_need_a_name(folder):
+    with pytest.raises(UsageError, match="--variations: standard output"):
+        plan_jobs(["-"], "x", Placement(variations=2))
+
+
+def test_numbered_outputs_of_ours_are_never_inputs(folder):
+    for name in ("a.edited-1.jpg", "a.edited-12.jpg", "a.edited-1.preview.jpg", "a-1.jpg"):
+        Image.new("RGB", (4, 4)).save(f"photos/{name}")
+    Path("photos/old.edited-3").mkdir()
+    Image.new("RGB", (4, 4)).save("photos/old.edited-3/x.jpg")
+    plan = plan_jobs(
+        ["photos"], "x", Placement(output="o"), recursive=True, own_tags=("edited", "preview")
+    )
+    names = [job.source_name for job in plan.jobs]
+    assert "photos/a-1.jpg" in names
+    assert not any(".edited" in name for name in names)
+
+
+def test_all_variations_have_one_map_and_a_preview_each(folder):
+    placement = Placement(maps=Path("maps"), preview=True, variations=2, output="o")
+    jobs = plan_jobs(["photos/a.jpg"], "x", placement).jobs
+    assert jobs[0].beside == {
+        "map": Path("maps/a.png"), "preview": Path("o/a-1.preview.jpg")
+    }  # fmt: skip
+    assert jobs[1].beside == {"preview": Path("o/a-2.preview.jpg")}

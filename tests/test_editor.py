@@ -15,7 +15,9 @@ from editar_cli.images import source_from_image
 from editar_cli.models.gpt import GPTConfig
 from editar_cli.models.linear import has_int8_kernel
 from editar_cli.models.presets import GPT_PRESETS
+from editar_cli.modes._settings import MapSettings
 from editar_cli.pipeline import make_all
+from editar_cli.translator import TranslateSession
 
 
 @pytest.fixture(scope="module")
@@ -273,3 +275,17 @@ def test_8_bit_weights_edit_and_say_so(tiny_bundle, tmp_path):
 def test_8_bit_weights_with_float32_on_a_cpu_are_refused(tiny_bundle):
     with pytest.raises(UsageError, match=r"--quantize int8: .* --dtype bfloat16"):
         Editor.load(tiny_bundle, device="cpu", dtype="float32", quantize="int8")
+
+
+def test_a_variation_is_what_preparing_with_its_seed_gives(editor):
+    source = source_from_image(picture())
+    session = EditSession(editor, editor.options(), seed=1)
+    first = session.prepare(source, "make it snowy", 5)
+    other, same = session.vary(first, 6), session.prepare(source, "make it snowy", 6)
+    assert (other.seed, other.prompt) == (6, "make it snowy") and other.source is source
+    assert np.array_equal(other.square, same.square)
+    settings = MapSettings(mode="canny")
+    maps = TranslateSession(editor, editor.options(translating=True), settings)
+    first = maps.prepare(source, "a hill", 5)
+    assert maps.vary(first, 6).seed == 6
+    assert maps.vary(first, 6).found is first.found, "the map is drawn once"

@@ -427,3 +427,16 @@ def test_an_edit_between_two_pictures_of_a_stream_disturbs_neither(
     found += running
     for edited in found:
         assert torch.equal(edited.edited_codes, expected.edited_codes[edited.index])
+
+
+def test_pictures_that_are_equal_and_come_one_after_another_are_tokenized_once(
+    engine: Engine, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+):
+    alone = next(engine.stream(tasks(pixels, [1]), SAMPLING, slots=1))
+    encode, calls = engine.encode, []
+    monkeypatch.setattr(engine, "encode", lambda batch: (calls.append(1), encode(batch))[1])
+    stream = engine.stream(tasks(pixels, [0, 0, 0, 1, 1, 0]), SAMPLING, slots=2)
+    found = {edited.index: edited for edited in stream}
+    assert len(calls) == 3
+    assert torch.equal(found[4].source_codes, alone.source_codes)
+    assert torch.equal(found[5].source_codes, found[0].source_codes)

@@ -1,7 +1,7 @@
 import json
 import os
 import threading
-from io import BytesIO
+from io import BytesIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 
@@ -57,6 +57,10 @@ class FakeEditor:
         return sum(key.encode()) if seed is None else 1000 * seed
 
     def prepare(self, source, text, seed):
+        return source, text, seed
+
+    def vary(self, prepared, seed):
+        source, text, _ = prepared
         return source, text, seed
 
     def stream(self, prepared, *, slots, on_drawn, on_fewer_slots):
@@ -622,3 +626,59 @@ def test_pictures_at_hand_are_taken_as_the_model_asks_for_them():
 def test_pictures_at_hand_that_are_too_much_raise():
     with pytest.raises(MemoryError):
         make_all(FakeEditor(room=0), sources(2), ["x"] * 2, [0, 1])
+
+
+class CountingEditor(FakeEditor):
+    """Counts what it prepares."""
+
+    def __init__(self):
+        super().__init__()
+        self.prepared = []
+
+    def prepare(self, source, text, seed):
+        self.prepared.append(source.name)
+        return super().prepare(source, text, seed)
+
+
+def test_the_variations_of_a_picture_are_read_and_prepared_once(many, threads):
+    editor = CountingEditor()
+    plan = plan_jobs(["photos"], "invert", Placement(output="out", variations=3))
+    results = run(plan.jobs, editor, threads=threads)
+    assert len(results) == 36 and not any(result.error for result in results)
+    assert sorted(editor.prepared) == [f"photos/{number:02}.png" for number in range(12)]
+    assert [result.seed for result in results[:3]] == [
+        editor.picture_seed(key) for key in ("00.png", "00.png#1", "00.png#2")
+    ]
+    seeds = {one[2] for batch in editor.batches for one in batch}
+    assert seeds == {result.seed for result in results}, "each with its own seed"
+    assert Path("out/11-3.png").is_file()
+
+
+def test_variations_that_are_missing_are_read_once_too(many, threads):
+    plan = plan_jobs(["photos/00.png"], "invert", Placement(output="out", variations=3))
+    run(plan.jobs, FakeEditor(), threads=threads)
+    whole = Path("out/00-2.png").read_bytes()
+    for name in ("out/00-2.png", "out/00-3.png"):
+        Path(name).unlink()
+    editor = CountingEditor()
+    plan = plan_jobs(["photos/00.png"], "invert", Placement(output="out", variations=3))
+    results = run(plan.jobs, editor, threads=threads)
+    assert editor.prepared == ["photos/00.png"]
+    assert [json.loads(result.to_json())["variation"] for result in results] == [2, 3]
+    assert Path("out/00-2.png").read_bytes() == whole
+
+
+def test_every_variation_of_a_bad_picture_fails(many, threads):
+    Path("photos/03.png").write_bytes(b"no picture")
+    plan = plan_jobs(["photos"], "invert", Placement(output="out", variations=2))
+    results = run(plan.jobs, FakeEditor(), threads=threads)
+    failed = [result.job.output_name for result in results if result.error]
+    assert failed == ["out/03-1.png", "out/03-2.png"]
+
+
+def test_standard_input_serves_all_variations(folder, monkeypatch):
+    data = Path("photos/b2.png").read_bytes()
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(data)))
+    plan = plan_jobs(["-"], "invert", Placement(output="out.png", variations=2))
+    assert not any(result.error for result in run(plan.jobs, FakeEditor()))
+    assert Path("out-1.png").is_file() and Path("out-2.png").is_file()
