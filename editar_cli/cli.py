@@ -43,8 +43,13 @@ def _root(
     """Edit photographs from written instructions with an autoregressive image model."""
 
 
-app.command("edit")(edit.edit)
-app.command("translate")(translate.translate)
+_VALUES = (
+    "Flags can also be set as EDITAR_<FLAG> in the environment, such as EDITAR_BATCH_SIZE=4, or in "
+    "a file for --config; the command line wins, then the environment."
+)
+
+app.command("edit", epilog=_VALUES)(edit.edit)
+app.command("translate", epilog=_VALUES)(translate.translate)
 app.add_typer(bench.bench_app, name="bench")
 app.add_typer(train.app, name="train")
 app.add_typer(weights.app, name="weights")

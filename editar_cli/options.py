@@ -1,8 +1,9 @@
-"""Every flag that more than one place could want, declared once.
+"""Every flag that more than one place could want, declared once, and the groups they come in.
 
 A sampling flag left out is ``None``: the model's own defaults, stored in its bundle, then hold.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from editar_cli.config import SamplingConfig
+from editar_cli.console import Messages
 from editar_cli.errors import UsageError
+from editar_cli.flags import Group
 from editar_cli.geometry import Fit
 
 
@@ -62,7 +65,6 @@ ModelOption = Annotated[
         "--model",
         metavar="NAME|PATH",
         help="The embedded model, a converted one by name, or a bundle folder.",
-        envvar="EDITAR_MODEL",
     ),
 ]
 DeviceOption = Annotated[
@@ -71,7 +73,6 @@ DeviceOption = Annotated[
         "--device",
         metavar="auto|cpu|cuda[:N]|mps",
         help="Where the model runs.",
-        envvar="EDITAR_DEVICE",
     ),
 ]
 DTypeOption = Annotated[
@@ -80,7 +81,6 @@ DTypeOption = Annotated[
         "--dtype",
         help="Number format: auto is bfloat16 on cuda, and for large models where the processor "
         "multiplies it; else float32.",
-        envvar="EDITAR_DTYPE",
     ),
 ]
 QuantizeOption = Annotated[
@@ -88,7 +88,6 @@ QuantizeOption = Annotated[
     typer.Option(
         "--quantize",
         help="int8 keeps the transformer's weights in 8 bits: smaller and faster, not quite equal.",
-        envvar="EDITAR_QUANTIZE",
     ),
 ]
 BatchSizeOption = Annotated[
@@ -97,7 +96,6 @@ BatchSizeOption = Annotated[
         "--batch-size",
         metavar="auto|N",
         help="Pictures edited at once; halved by itself when memory runs out.",
-        envvar="EDITAR_BATCH_SIZE",
     ),
 ]
 JobsOption = Annotated[
@@ -108,7 +106,6 @@ JobsOption = Annotated[
         min=0,
         help="Threads that read and write pictures while the model works. Default: up to 4, as far "
         "as the model leaves processor cores free.",
-        envvar="EDITAR_JOBS",
     ),
 ]
 SeedOption = Annotated[
@@ -117,7 +114,6 @@ SeedOption = Annotated[
         "--seed",
         metavar="N",
         help="Another seed, another result; each picture's own is derived from it and its path.",
-        envvar="EDITAR_SEED",
     ),
 ]
 GuidanceOption = Annotated[
@@ -126,7 +122,6 @@ GuidanceOption = Annotated[
         "--guidance",
         metavar="SCALE",
         help="How strongly the instruction pulls; 1 is off. Default: the model's own.",
-        envvar="EDITAR_GUIDANCE",
     ),
 ]
 GuidanceIntervalOption = Annotated[
@@ -215,7 +210,16 @@ DryRunOption = Annotated[
 ]
 FailFastOption = Annotated[
     bool,
-    typer.Option("--fail-fast", help="Stop at the first failure."),
+    typer.Option("--fail-fast", help="Stop at the first failure: --max-failures 1."),
+]
+MaxFailuresOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-failures",
+        metavar="N",
+        min=1,
+        help="Stop when so many pictures have failed. Default: never.",
+    ),
 ]
 FromFileOption = Annotated[
     str | None,
@@ -258,15 +262,126 @@ RecipeOption = Annotated[
 ]
 
 
-def sampling_given(**values: float | int | None) -> dict[str, Any]:
-    """The sampling flags that a person gave, checked now and not after a model has loaded.
+@dataclass(frozen=True, kw_only=True)
+class InputOptions(Group):
+    """Which pictures."""
+
+    from_file: FromFileOption = None
+    recursive: RecursiveOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(Group):
+    """Where results go.
 
     Raises:
-        UsageError: a value is out of range.
+        UsageError: two flags say different things.
     """
-    given: dict[str, Any] = {flag: value for flag, value in values.items() if value is not None}
-    SamplingConfig(**given)
-    return given
+
+    output: OutputOption = None
+    name: NameOption = None
+    format: FormatOption = Format.AUTO
+    overwrite: OverwriteOption = False
+    on_exists: OnExistsOption = None
+
+    def __post_init__(self) -> None:
+        if self.overwrite and self.on_exists not in (None, OnExists.OVERWRITE):
+            raise UsageError(f"--overwrite and --on-exists {self.on_exists}: give one of them")
+
+    @property
+    def rule(self) -> OnExists:
+        """What to do with outputs that are already there."""
+        return OnExists.OVERWRITE if self.overwrite else self.on_exists or OnExists.SKIP
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions(Group):
+    """How codes are drawn.
+
+    Raises:
+        UsageError: a value is out of range: now, and not after a model has loaded.
+    """
+
+    guidance: GuidanceOption = None
+    image_guidance: ImageGuidanceOption = None
+    temperature: TemperatureOption = None
+    top_k: TopKOption = None
+    top_p: TopPOption = None
+    guidance_interval: GuidanceIntervalOption = None
+
+    def __post_init__(self) -> None:
+        SamplingConfig(**self.given)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The flags that a person gave."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameOptions(Group):
+    """How a picture becomes the model's square, and what becomes of it afterwards."""
+
+    size: SizeOption = Size.SOURCE
+    fit: FitOption = None
+
+    @property
+    def fit_given(self) -> str | None:
+        """``None`` for the model's own."""
+        return None if self.fit is None else self.fit.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(Group):
+    """Which model, and how it runs.
+
+    Raises:
+        UsageError: ``--batch-size`` is neither ``auto`` nor a number.
+    """
+
+    model: ModelOption = "mini"
+    device: DeviceOption = "auto"
+    dtype: DTypeOption = DType.AUTO
+    quantize: QuantizeOption = Quantize.NONE
+    batch_size: BatchSizeOption = "auto"
+
+    def __post_init__(self) -> None:
+        parse_batch_size(self.batch_size)
+
+    @property
+    def at_once(self) -> int | None:
+        """Pictures at once, or ``None`` for as many as suit the device."""
+        return parse_batch_size(self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Group):
+    """How a run over many pictures goes."""
+
+    seed: SeedOption = 0
+    dry_run: DryRunOption = False
+    fail_fast: FailFastOption = False
+    max_failures: MaxFailuresOption = None
+    jobs: JobsOption = None
+
+    @property
+    def most_failures(self) -> int | None:
+        """Stop when so many pictures have failed; ``None`` for never."""
+        return 1 if self.fail_fast else self.max_failures
+
+
+@dataclass(frozen=True, kw_only=True)
+class TalkOptions(Group):
+    """What is said, and how."""
+
+    json_lines: JsonOption = False
+    quiet: QuietOption = False
+    verbose: VerboseOption = False
+
+    @property
+    def messages(self) -> Messages:
+        """Where people are told."""
+        return Messages(quiet=self.quiet, verbose=self.verbose)
 
 
 def parse_batch_size(text: str) -> int | None:

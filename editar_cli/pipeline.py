@@ -209,7 +209,7 @@ def run_jobs(
     threads: int,
     format: str = "auto",
     doing: str = "editing",
-    fail_fast: bool = False,
+    most_failures: int | None = None,
     on_progress: Callable[[float, str], None] = lambda done, what: None,
     on_fewer_slots: Callable[[int], None] = lambda slots: None,
 ) -> None:
@@ -229,8 +229,8 @@ def run_jobs(
             model.
         format: format of results for standard output: ``auto`` or an extension without its dot.
         doing: what is going on, in a word.
-        fail_fast: stop after the first outcome with an error; then only those that are written
-            already are told.
+        most_failures: stop after so many outcomes with an error, 1 or more; then only those that
+            are written already are told.
         on_progress: told how many pictures are done, fractions included, and what is going on.
         on_fewer_slots: told the new number when memory ran out.
     """
@@ -242,7 +242,7 @@ def run_jobs(
             workers=workers,
             slots=min(slots, max(1, len(jobs))),
             format=format,
-            fail_fast=fail_fast,
+            most_failures=most_failures,
             on_outcome=on_outcome,
             on_progress=lambda done: on_progress(done, doing),
             on_fewer_slots=on_fewer_slots,
@@ -250,7 +250,7 @@ def run_jobs(
 
 
 class _Enough(Exception):
-    """A run that is to stop at the first failure has come to it."""
+    """As many pictures have failed as a run may stand."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -332,7 +332,7 @@ class _Run(Generic[P, R]):
     workers: Workers
     slots: int
     format: str
-    fail_fast: bool
+    most_failures: int | None
     on_outcome: Callable[[Outcome], None]
     on_progress: Callable[[float], None]
     on_fewer_slots: Callable[[int], None]
@@ -349,7 +349,8 @@ class _Run(Generic[P, R]):
         self.ended: dict[int, tuple[Outcome, bytes | None]] = {}
         """What is not told yet: its turn has not come."""
         self.told = 0
-        self.failed = False
+        self.failures = 0
+        self.told_failures = 0
         self.through = 0
         """Pictures that the model is done with or never saw."""
         self.drawn = 0.0
@@ -424,7 +425,7 @@ class _Run(Generic[P, R]):
             while True:
                 while len(self.ahead) <= self.workers.threads and self.begun < len(self.jobs):
                     self._begin(self.jobs[self.begun])
-                if not self.ahead or (self.fail_fast and self.failed):
+                if not self.ahead or self._enough(self.failures):
                     return None
                 picture = self.ahead[0]
                 while picture.prepared is None:
@@ -527,15 +528,19 @@ class _Run(Generic[P, R]):
             notes=written.notes,
         )
         self.ended[picture.number] = outcome, written.data
-        self.failed |= written.error is not None
+        self.failures += written.error is not None
 
     def _tell_in_turn(self) -> None:
         while self.told in self.ended:
             outcome, data = self.ended.pop(self.told)
             self.told += 1
             self._tell(outcome, data)
-            if self.fail_fast and outcome.error is not None:
+            self.told_failures += outcome.error is not None
+            if self._enough(self.told_failures):
                 raise _Enough
+
+    def _enough(self, failures: int) -> bool:
+        return self.most_failures is not None and failures >= self.most_failures
 
     def _tell(self, outcome: Outcome, data: bytes | None) -> None:
         if data is not None:

@@ -18,7 +18,7 @@ PACKAGE = Path(editar_cli.__file__).parent
 LINES = [
     {"__init__", "__main__"},
     {"cli"},
-    {"commands", "options", "console"},
+    {"commands", "options", "flags", "console"},
     {"editor", "translator", "benchmarks", "training"},
     {"pipeline", "batch", "checkpoints"},
     {"engine"},
@@ -41,6 +41,9 @@ WITHIN = {
     ("config", "errors"),
     ("commands", "options"),
     ("commands", "console"),
+    ("commands", "flags"),
+    ("options", "flags"),
+    ("options", "console"),
     ("benchmarks", "editor"),
     ("benchmarks", "translator"),
     # Two faces of one object: a translation is made by an editor's engine.

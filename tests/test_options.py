@@ -27,3 +27,27 @@ def test_a_batch_size_is_auto_or_a_number_from_one():
     for wrong in ("0", "-1", "two", ""):
         with pytest.raises(UsageError, match="--batch-size"):
             options.parse_batch_size(wrong)
+
+
+def test_overwrite_is_short_for_on_exists_overwrite():
+    both = {"overwrite": True, "on_exists": options.OnExists.OVERWRITE}
+    assert options.OutputOptions().rule is options.OnExists.SKIP
+    assert options.OutputOptions(on_exists=options.OnExists.ERROR).rule is options.OnExists.ERROR
+    assert options.OutputOptions(overwrite=True).rule is options.OnExists.OVERWRITE
+    assert options.OutputOptions(**both).rule is options.OnExists.OVERWRITE
+    with pytest.raises(UsageError, match="--overwrite and --on-exists skip"):
+        options.OutputOptions(overwrite=True, on_exists=options.OnExists.SKIP)
+
+
+def test_values_out_of_range_are_refused_before_a_model_loads():
+    assert options.SamplingOptions(guidance=2.0).given == {"guidance": 2.0}
+    with pytest.raises(UsageError, match="--top-p 2"):
+        options.SamplingOptions(top_p=2.0)
+    with pytest.raises(UsageError, match="--batch-size zero"):
+        options.ModelOptions(batch_size="zero")
+
+
+def test_fail_fast_is_short_for_one_failure():
+    assert options.RunOptions().most_failures is None
+    assert options.RunOptions(max_failures=3).most_failures == 3
+    assert options.RunOptions(fail_fast=True, max_failures=3).most_failures == 1

@@ -567,7 +567,7 @@ def test_a_run_that_is_interrupted_keeps_what_is_finished_and_no_halves(many, th
 def test_fail_fast_stops_before_the_next_picture_enters_the_model(folder, threads):
     (folder / "photos/b2.png").write_bytes(b"broken")
     editor = FakeEditor()
-    results = outcomes(["photos"], editor, slots=1, threads=threads, fail_fast=True)
+    results = outcomes(["photos"], editor, slots=1, threads=threads, most_failures=1)
     assert [result.error is None for result in results] == [True, False]
     assert editor.taken == ["photos/a.jpg"]
     assert os.listdir("out") == ["a.jpg"]
@@ -580,7 +580,7 @@ def test_fail_fast_tells_what_is_written_already(many, threads):
                 raise ImageError("02: no")
             return super().finish(prepared, result)
 
-    results = outcomes(["photos"], Failing(), slots=4, threads=threads, fail_fast=True)
+    results = outcomes(["photos"], Failing(), slots=4, threads=threads, most_failures=1)
     assert [result.job.key for result in results if result.error] == ["02.png"]
     told = [result.job.key for result in results if not result.error]
     assert sorted(told) == sorted(os.listdir("out"))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from editar_cli import options
 from editar_cli.console import Messages
 from editar_cli.errors import UsageError
 
@@ -64,7 +63,7 @@ def run(
     verbs: tuple[str, str],
     format: str,
     json_lines: bool,
-    fail_fast: bool,
+    most_failures: int | None,
     in_place: bool = False,
     rule_given: bool = False,
 ) -> None:
@@ -77,7 +76,7 @@ def run(
         verbs: such as ("editing", "edited").
         format: of results for standard output.
         json_lines: one line of JSON for each picture.
-        fail_fast: stop at the first failure.
+        most_failures: stop when so many have failed; ``None`` is never.
         in_place: inputs are replaced.
         rule_given: the command had ``--on-exists``.
 
@@ -104,7 +103,7 @@ def run(
                 threads=session.threads,
                 format=format,
                 doing=verbs[0],
-                fail_fast=fail_fast,
+                most_failures=most_failures,
                 on_progress=show,
                 on_fewer_slots=lambda n: messages.warning(
                     f"memory ran out: going on with {n} pictures at once"
@@ -118,19 +117,6 @@ def run(
         raise typer.Exit(1)
     if len(plan.jobs) > 1:
         messages.info(f"{len(plan.jobs)} pictures {verbs[1]}")
-
-
-def on_exists_rule(overwrite: bool, given: options.OnExists | None) -> options.OnExists:
-    """What ``--overwrite`` and ``--on-exists`` say together.
-
-    Raises:
-        UsageError: two different things.
-    """
-    if not overwrite:
-        return given or options.OnExists.SKIP
-    if given not in (None, options.OnExists.OVERWRITE):
-        raise UsageError(f"--overwrite and --on-exists {given}: give one of them")
-    return options.OnExists.OVERWRITE
 
 
 def _skipped(plan: "Plan") -> str:

@@ -13,6 +13,7 @@ import typer
 from editar_cli import options
 from editar_cli.console import Messages, ProgressCallback
 from editar_cli.errors import ImageError, UsageError
+from editar_cli.flags import with_groups
 
 if TYPE_CHECKING:
     from editar_cli.benchmarks.timed_engine import StrategyName
@@ -75,6 +76,7 @@ def _group() -> None:
 
 
 @bench_app.command("mini")
+@with_groups
 def mini(
     data: DataOption,
     output: Annotated[
@@ -111,19 +113,12 @@ def mini(
     side: SideOption = 512,
     overwrite: ReplaceOption = False,
     seed: options.SeedOption = 0,
-    guidance: options.GuidanceOption = None,
-    image_guidance: options.ImageGuidanceOption = None,
-    temperature: options.TemperatureOption = None,
-    top_k: options.TopKOption = None,
-    top_p: options.TopPOption = None,
-    guidance_interval: options.GuidanceIntervalOption = None,
-    fit: options.FitOption = None,
     preserve: options.PreserveOption = True,
-    model: options.ModelOption = "mini",
-    device: options.DeviceOption = "auto",
-    dtype: options.DTypeOption = options.DType.AUTO,
-    batch_size: options.BatchSizeOption = "auto",
     quiet: options.QuietOption = False,
+    *,
+    fit: options.FitOption = None,
+    sampling: options.SamplingOptions,
+    models: options.ModelOptions,
 ) -> None:
     """Edit kept-out photographs in known ways and measure how near the truth the results lie.
 
@@ -131,15 +126,6 @@ def mini(
     """
     start = time.perf_counter()
     messages = Messages(quiet=quiet)
-    at_once = options.parse_batch_size(batch_size)
-    sampling = options.sampling_given(
-        guidance=guidance,
-        image_guidance=image_guidance,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        guidance_interval=guidance_interval,
-    )
 
     from editar_cli.benchmarks.local import HEADERS as LOCAL_HEADERS
     from editar_cli.benchmarks.local import local_table
@@ -170,10 +156,15 @@ def mini(
     things = None if cutouts is None else _cutouts(cutouts, keep_out_every)
     pictures = _photographs(data, keep_out_every, photos, side)
     _make_room(output, overwrite)
-    editor = Editor.load(model, device=device, dtype=dtype.value)
+    editor = Editor.load(
+        models.model,
+        device=models.device,
+        dtype=models.dtype.value,
+        quantize=models.quantize.value,
+    )
     session = EditSession(
         editor,
-        editor.options(**sampling, fit=None if fit is None else fit.value, preserve=preserve),
+        editor.options(**sampling.given, fit=None if fit is None else fit.value, preserve=preserve),
         seed=seed,
     )
     total = len(pictures) * len(settings.families)
@@ -186,7 +177,7 @@ def mini(
             pictures,
             session,
             settings,
-            slots=at_once or editor.engine.slots(session.options.sampling),
+            slots=models.at_once or editor.engine.slots(session.options.sampling),
             cutouts=things,
             on_progress=show if sys.stderr.isatty() else _tenths(messages, total),
         )
@@ -226,6 +217,7 @@ def mini(
 
 
 @bench_app.command("translate")
+@with_groups
 def translate(
     data: DataOption,
     output: Annotated[
@@ -250,18 +242,11 @@ def translate(
     side: SideOption = 512,
     overwrite: ReplaceOption = False,
     seed: options.SeedOption = 0,
-    guidance: options.GuidanceOption = None,
-    image_guidance: options.ImageGuidanceOption = None,
-    temperature: options.TemperatureOption = None,
-    top_k: options.TopKOption = None,
-    top_p: options.TopPOption = None,
-    guidance_interval: options.GuidanceIntervalOption = None,
-    fit: options.FitOption = None,
-    model: options.ModelOption = "mini",
-    device: options.DeviceOption = "auto",
-    dtype: options.DTypeOption = options.DType.AUTO,
-    batch_size: options.BatchSizeOption = "auto",
     quiet: options.QuietOption = False,
+    *,
+    fit: options.FitOption = None,
+    sampling: options.SamplingOptions,
+    models: options.ModelOptions,
 ) -> None:
     """Translate kept-out photographs and measure how well the outputs' maps agree with theirs.
 
@@ -269,15 +254,6 @@ def translate(
     """
     start = time.perf_counter()
     messages = Messages(quiet=quiet)
-    at_once = options.parse_batch_size(batch_size)
-    sampling = options.sampling_given(
-        guidance=guidance,
-        image_guidance=image_guidance,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        guidance_interval=guidance_interval,
-    )
     from editar_cli.modes._settings import MapSettings
 
     names = modes.split(",")
@@ -300,8 +276,15 @@ def translate(
         file = (data / name).with_suffix(".txt")
         if file.is_file():
             texts[name] = " ".join(file.read_text(encoding="utf-8").split())
-    editor = Editor.load(model, device=device, dtype=dtype.value)
-    chosen = editor.options(**sampling, fit=None if fit is None else fit.value, translating=True)
+    editor = Editor.load(
+        models.model,
+        device=models.device,
+        dtype=models.dtype.value,
+        quantize=models.quantize.value,
+    )
+    chosen = editor.options(
+        **sampling.given, fit=None if fit is None else fit.value, translating=True
+    )
     results = []
     for setting in settings:
         with messages.progress(len(pictures)) as show:
@@ -312,7 +295,7 @@ def translate(
                 setting,
                 captions=texts,
                 seed=seed,
-                slots=at_once or editor.engine.slots(chosen.sampling),
+                slots=models.at_once or editor.engine.slots(chosen.sampling),
                 on_progress=show if sys.stderr.isatty() else _tenths(messages, len(pictures)),
             )
         results.append(result)
@@ -352,6 +335,7 @@ def translate(
 
 
 @bench_app.command("throughput")
+@with_groups
 def throughput(
     data: Annotated[
         Path | None,
@@ -400,22 +384,18 @@ def throughput(
         int,
         typer.Option("--baseline-steps", metavar="N", min=1, help="Steps of it to measure."),
     ] = 24,
-    guidance: options.GuidanceOption = None,
-    temperature: options.TemperatureOption = None,
-    top_k: options.TopKOption = None,
-    top_p: options.TopPOption = None,
-    guidance_interval: options.GuidanceIntervalOption = None,
     model: Annotated[
         str,
         typer.Option(
             "--model",
             metavar="NAME|PATH|random:SIZE",
             help="As elsewhere, or a published size with random weights, such as random:gpt-xl.",
-            envvar="EDITAR_MODEL",
         ),
     ] = "mini",
     device: options.DeviceOption = "auto",
     quiet: options.QuietOption = False,
+    *,
+    sampling: options.SamplingOptions,
 ) -> None:
     """Measure the engine's speed and memory beside the plain way and the machine's limit.
 
@@ -423,13 +403,6 @@ def throughput(
     """
     start = time.perf_counter()
     messages = Messages(quiet=quiet)
-    sampling = options.sampling_given(
-        guidance=guidance,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        guidance_interval=guidance_interval,
-    )
     sizes = tuple(options.parse_batch_size(text) or 0 for text in batch_sizes.split(","))
     if 0 in sizes:
         raise UsageError(f"--batch-sizes {batch_sizes}: must be numbers from 1")
@@ -458,7 +431,7 @@ def throughput(
         ),
         batch_sizes=sizes,
         strategies=STRATEGIES[strategy],
-        sampling=sampling,
+        sampling=sampling.given,
         pictures=pictures,
         steps=steps,
         baseline_steps=baseline_steps if baseline else 0,

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from editar_cli import options
-from editar_cli.commands._run import Session, on_exists_rule, ready_to_run, run
-from editar_cli.console import Messages
+from editar_cli.commands._run import Session, ready_to_run, run
+from editar_cli.flags import with_groups
 
 
+@with_groups
 def edit(
     items: Annotated[
         list[str] | None,
@@ -24,35 +25,16 @@ def edit(
             "--instruction", metavar="TEXT", help="The instruction; all words are then inputs."
         ),
     ] = None,
-    from_file: options.FromFileOption = None,
-    output: options.OutputOption = None,
-    recursive: options.RecursiveOption = False,
-    name: options.NameOption = None,
-    format: options.FormatOption = options.Format.AUTO,
     in_place: options.InPlaceOption = False,
-    overwrite: options.OverwriteOption = False,
-    on_exists: options.OnExistsOption = None,
-    dry_run: options.DryRunOption = False,
-    fail_fast: options.FailFastOption = False,
-    seed: options.SeedOption = 0,
-    guidance: options.GuidanceOption = None,
-    image_guidance: options.ImageGuidanceOption = None,
-    temperature: options.TemperatureOption = None,
-    top_k: options.TopKOption = None,
-    top_p: options.TopPOption = None,
-    guidance_interval: options.GuidanceIntervalOption = None,
-    size: options.SizeOption = options.Size.SOURCE,
-    fit: options.FitOption = None,
     preserve: options.PreserveOption = True,
-    model: options.ModelOption = "mini",
-    device: options.DeviceOption = "auto",
-    dtype: options.DTypeOption = options.DType.AUTO,
-    quantize: options.QuantizeOption = options.Quantize.NONE,
-    batch_size: options.BatchSizeOption = "auto",
-    jobs: options.JobsOption = None,
-    json_lines: options.JsonOption = False,
-    quiet: options.QuietOption = False,
-    verbose: options.VerboseOption = False,
+    *,
+    inputs: options.InputOptions,
+    outputs: options.OutputOptions,
+    sampling: options.SamplingOptions,
+    frame: options.FrameOptions,
+    running: options.RunOptions,
+    models: options.ModelOptions,
+    talk: options.TalkOptions,
 ) -> None:
     """Edit pictures as an instruction says.
 
@@ -64,46 +46,40 @@ def edit(
     from editar_cli import batch
     from editar_cli.lists import read_list
 
-    messages = Messages(quiet=quiet, verbose=verbose)
-    rows = read_list(from_file) if from_file is not None else []
-    inputs, text = batch.split_positionals(items or [], instruction, rows=rows)
+    messages = talk.messages
+    rows = read_list(inputs.from_file) if inputs.from_file is not None else []
+    words, text = batch.split_positionals(items or [], instruction, rows=rows)
     placement = batch.Placement(
-        output=output,
-        name=name,
-        format=format.value,
-        seed=seed,
+        output=outputs.output,
+        name=outputs.name,
+        format=outputs.format.value,
+        seed=running.seed,
         in_place=in_place,
-        on_exists=on_exists_rule(overwrite, on_exists).value,
+        on_exists=outputs.rule.value,
     )
-    plan = batch.plan_jobs(inputs, text, placement, recursive=recursive, rows=rows)
-    at_once = options.parse_batch_size(batch_size)
-    sampling = options.sampling_given(
-        guidance=guidance,
-        image_guidance=image_guidance,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        guidance_interval=guidance_interval,
-    )
-    if not ready_to_run(plan, messages, json_lines=json_lines, dry_run=dry_run):
+    plan = batch.plan_jobs(words, text, placement, recursive=inputs.recursive, rows=rows)
+    if not ready_to_run(plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run):
         return
 
     def open_session() -> Session:
         from editar_cli.editor import Editor, EditSession, threads_beside
 
-        editor = Editor.load(model, device=device, dtype=dtype.value, quantize=quantize.value)
-        settings = editor.options(
-            **sampling,
-            size=size.value,
-            fit=None if fit is None else fit.value,
-            preserve=preserve,
+        editor = Editor.load(
+            models.model,
+            device=models.device,
+            dtype=models.dtype.value,
+            quantize=models.quantize.value,
         )
-        session = EditSession(editor, settings, seed=seed)
+        settings = editor.options(
+            **sampling.given, size=frame.size.value, fit=frame.fit_given, preserve=preserve
+        )
+        session = EditSession(editor, settings, seed=running.seed)
         messages.detail(f"{json.dumps(dict(session.facts))} on {editor.bundle.device}")
+        threads = running.jobs
         return Session(
             session,
-            slots=at_once or editor.engine.slots(settings.sampling),
-            threads=threads_beside(editor.bundle.device) if jobs is None else jobs,
+            slots=models.at_once or editor.engine.slots(settings.sampling),
+            threads=threads_beside(editor.bundle.device) if threads is None else threads,
         )
 
     run(
@@ -111,9 +87,9 @@ def edit(
         open_session,
         messages,
         verbs=("editing", "edited"),
-        format=format.value,
-        json_lines=json_lines,
-        fail_fast=fail_fast,
+        format=outputs.format.value,
+        json_lines=talk.json_lines,
+        most_failures=running.most_failures,
         in_place=in_place,
-        rule_given=on_exists is not None,
+        rule_given=outputs.on_exists is not None,
     )

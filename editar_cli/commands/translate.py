@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from editar_cli import options
-from editar_cli.commands._run import Session, on_exists_rule, ready_to_run, run
-from editar_cli.console import Messages
+from editar_cli.commands._run import Session, ready_to_run, run
 from editar_cli.errors import UsageError
+from editar_cli.flags import with_groups
 from editar_cli.modes import NAMES
 
 
@@ -21,6 +21,7 @@ class Input(StrEnum):
     MAP = "map"
 
 
+@with_groups
 def translate(
     items: Annotated[
         list[str] | None,
@@ -44,7 +45,6 @@ def translate(
             help="Without a caption, take that of in.jpg from in.txt beside it.",
         ),
     ] = True,
-    from_file: options.FromFileOption = None,
     input: Annotated[
         Input, typer.Option("--input", help="The pictures are photographs, or maps already.")
     ] = Input.PHOTO,
@@ -93,32 +93,13 @@ def translate(
         bool,
         typer.Option("--preview", help="Write source, map and result side by side as well."),
     ] = False,
-    output: options.OutputOption = None,
-    recursive: options.RecursiveOption = False,
-    name: options.NameOption = None,
-    format: options.FormatOption = options.Format.AUTO,
-    overwrite: options.OverwriteOption = False,
-    on_exists: options.OnExistsOption = None,
-    dry_run: options.DryRunOption = False,
-    fail_fast: options.FailFastOption = False,
-    seed: options.SeedOption = 0,
-    guidance: options.GuidanceOption = None,
-    image_guidance: options.ImageGuidanceOption = None,
-    temperature: options.TemperatureOption = None,
-    top_k: options.TopKOption = None,
-    top_p: options.TopPOption = None,
-    guidance_interval: options.GuidanceIntervalOption = None,
-    size: options.SizeOption = options.Size.SOURCE,
-    fit: options.FitOption = None,
-    model: options.ModelOption = "mini",
-    device: options.DeviceOption = "auto",
-    dtype: options.DTypeOption = options.DType.AUTO,
-    quantize: options.QuantizeOption = options.Quantize.NONE,
-    batch_size: options.BatchSizeOption = "auto",
-    jobs: options.JobsOption = None,
-    json_lines: options.JsonOption = False,
-    quiet: options.QuietOption = False,
-    verbose: options.VerboseOption = False,
+    inputs: options.InputOptions,
+    outputs: options.OutputOptions,
+    sampling: options.SamplingOptions,
+    frame: options.FrameOptions,
+    running: options.RunOptions,
+    models: options.ModelOptions,
+    talk: options.TalkOptions,
 ) -> None:
     """Make new pictures from the edges, the depth or the regions of given ones.
 
@@ -127,7 +108,7 @@ def translate(
       editar translate --mode depth photos/ "a winter evening" -o out/ --preview
       editar translate --mode segmentation --input map maps/ --from-file captions.csv
     """
-    messages = Messages(quiet=quiet, verbose=verbose)
+    messages = talk.messages
     if extractor == "list":
         _list_extractors(mode)
         return
@@ -138,24 +119,25 @@ def translate(
 
     if map_only and save_map is not None:
         raise UsageError("--map-only and --save-map: the maps are the results; -o names the folder")
-    rows = read_list(from_file) if from_file is not None else []
-    inputs, text = batch.split_caption(items or [], caption, other_inputs=bool(rows))
-    if map_only and (text is not None or size is not options.Size.SOURCE):
+    rows = read_list(inputs.from_file) if inputs.from_file is not None else []
+    words, text = batch.split_caption(items or [], caption, other_inputs=bool(rows))
+    if map_only and (text is not None or frame.size is not options.Size.SOURCE):
         flag = "--size model"
         if text is not None:
             flag = f'the caption "{text}"' if caption is None else "--caption"
         raise UsageError(f"--map-only and {flag}: without a model there is no use for it")
-    if not inputs and not rows:
+    if not words and not rows:
         raise UsageError(f"no picture: editar translate --mode {mode} in.jpg")
+    format = outputs.format
     if map_only and format is options.Format.AUTO:
         # A map is data: no format that changes its pixels, unless asked for.
-        format = options.Format.PNG if not _names_a_file(output) else format
+        format = options.Format.PNG if not _names_a_file(outputs.output) else format
     placement = batch.Placement(
-        output=output,
-        name=name,
+        output=outputs.output,
+        name=outputs.name,
         format=format.value,
-        seed=seed,
-        on_exists=on_exists_rule(overwrite, on_exists).value,
+        seed=running.seed,
+        on_exists=outputs.rule.value,
         tag=f"{mode}-map" if map_only else mode,
         maps=save_map,
         preview=preview,
@@ -164,23 +146,14 @@ def translate(
     if input is Input.PHOTO:
         tags += [tag for name in NAMES for tag in (name, f"{name}-map")]
     plan = batch.plan_jobs(
-        inputs,
+        words,
         text,
         placement,
-        recursive=recursive,
+        recursive=inputs.recursive,
         rows=rows,
         asked="caption",
         caption_files=caption_files and not map_only,
         own_tags=tags,
-    )
-    at_once = options.parse_batch_size(batch_size)
-    sampling = options.sampling_given(
-        guidance=guidance,
-        image_guidance=image_guidance,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        guidance_interval=guidance_interval,
     )
     settings = MapSettings(
         mode=mode,
@@ -192,7 +165,7 @@ def translate(
         invert=invert,
         preview=preview,
     )
-    if not ready_to_run(plan, messages, json_lines=json_lines, dry_run=dry_run):
+    if not ready_to_run(plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run):
         return
 
     def open_session() -> Session:
@@ -204,28 +177,31 @@ def translate(
             from editar_cli.checkpoints.native import read_config
             from editar_cli.checkpoints.registry import resolve_model
 
-            config = read_config(resolve_model(model))
-            chosen_device = choose_device(device)
+            config = read_config(resolve_model(models.model))
+            chosen_device = choose_device(models.device)
             session = MapSession(settings.on(str(chosen_device)), config.extractors)
             slots = 1
         else:
-            editor = Editor.load(model, device=device, dtype=dtype.value, quantize=quantize.value)
-            chosen = editor.options(
-                **sampling,
-                size=size.value,
-                fit=None if fit is None else fit.value,
-                translating=True,
+            editor = Editor.load(
+                models.model,
+                device=models.device,
+                dtype=models.dtype.value,
+                quantize=models.quantize.value,
             )
-            session = TranslateSession(editor, chosen, settings, seed=seed)
+            chosen = editor.options(
+                **sampling.given, size=frame.size.value, fit=frame.fit_given, translating=True
+            )
+            session = TranslateSession(editor, chosen, settings, seed=running.seed)
             chosen_device = editor.bundle.device
-            slots = at_once or editor.engine.slots(chosen.sampling)
+            slots = models.at_once or editor.engine.slots(chosen.sampling)
         for note in session.choice.notes:
             messages.info(note)
         messages.detail(json.dumps(dict(session.facts)))
+        threads = running.jobs
         return Session(
             session,
             slots=slots,
-            threads=threads_beside(chosen_device) if jobs is None else jobs,
+            threads=threads_beside(chosen_device) if threads is None else threads,
         )
 
     run(
@@ -234,9 +210,9 @@ def translate(
         messages,
         verbs=("drawing maps", "mapped") if map_only else ("translating", "translated"),
         format=format.value,
-        json_lines=json_lines,
-        fail_fast=fail_fast,
-        rule_given=on_exists is not None,
+        json_lines=talk.json_lines,
+        most_failures=running.most_failures,
+        rule_given=outputs.on_exists is not None,
     )
 
 

@@ -5,10 +5,9 @@ import pytest
 import typer
 
 from editar_cli.batch import Job, Plan
-from editar_cli.commands._run import Session, how_to_go_on, on_exists_rule, ready_to_run, run
+from editar_cli.commands._run import Session, how_to_go_on, ready_to_run, run
 from editar_cli.console import Messages
 from editar_cli.errors import ImageError, UsageError
-from editar_cli.options import OnExists
 from editar_cli.pipeline import Made
 
 
@@ -24,15 +23,6 @@ def test_how_to_go_on_repeats_the_command_that_was_stopped(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["editar", "translate", "--mode", "depth", "photos"])
     said = how_to_go_on(in_place=False, rule_given=False)
     assert said.endswith("To go on: editar translate --mode depth photos")
-
-
-def test_overwrite_is_short_for_on_exists_overwrite():
-    assert on_exists_rule(False, None) is OnExists.SKIP
-    assert on_exists_rule(False, OnExists.ERROR) is OnExists.ERROR
-    assert on_exists_rule(True, None) is OnExists.OVERWRITE
-    assert on_exists_rule(True, OnExists.OVERWRITE) is OnExists.OVERWRITE
-    with pytest.raises(UsageError, match="--overwrite and --on-exists skip"):
-        on_exists_rule(True, OnExists.SKIP)
 
 
 def job(name, output="out.png"):
@@ -114,7 +104,7 @@ def plan(tmp_path, monkeypatch):
 
 
 def start(plan, refuse, **more):
-    settings = {"format": "auto", "json_lines": False, "fail_fast": False, **more}
+    settings = {"format": "auto", "json_lines": False, "most_failures": None, **more}
     verbs = ("drawing maps", "mapped")
     session = Session(Maker(refuse), slots=2, threads=1)
     run(plan, lambda: session, Messages(), verbs=verbs, **settings)
@@ -141,8 +131,17 @@ def test_failures_are_counted_and_are_exit_code_1(plan, capsys):
 
 def test_fail_fast_stops_at_the_first_failure(plan, capsys):
     with pytest.raises(typer.Exit):
-        start(plan, True, fail_fast=True)
+        start(plan, True, most_failures=1)
     assert "b.png: is no map" not in capsys.readouterr().err
+
+
+def test_a_run_stops_when_as_many_have_failed_as_it_may_stand(plan, capsys):
+    plan.jobs.append(job("a.png", "out/c.png"))
+    with pytest.raises(typer.Exit):
+        start(plan, True, most_failures=2)
+    said = capsys.readouterr().err
+    assert said.count("is no map") == 2
+    assert "2 of 3 pictures failed" in said
 
 
 def test_ctrl_c_says_how_to_go_on(plan, capsys, monkeypatch):
