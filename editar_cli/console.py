@@ -4,6 +4,7 @@ rich is loaded with the first message, not before. It honours ``NO_COLOR`` itsel
 """
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
@@ -42,6 +43,7 @@ class Messages:
         self.verbosity = (
             Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL
         )
+        self._console: Console | None = None
 
     def error(self, text: str) -> None:
         """Always shown."""
@@ -80,9 +82,18 @@ class Messages:
         console.print(table)
 
     @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """A sign of life while something without parts goes on, on a terminal."""
+        if not self._shows():
+            yield
+            return
+        with self._drawing() as console, console.status(what, spinner="dots"):
+            yield
+
+    @contextmanager
     def progress(self, total: int) -> Iterator[ProgressCallback]:
         """A bar over ``total`` pictures; silent when quiet or when no terminal would show it."""
-        if self.verbosity == Verbosity.QUIET or not sys.stderr.isatty():
+        if not self._shows():
             yield _no_progress
             return
         from rich.progress import (
@@ -94,24 +105,53 @@ class Messages:
             TimeRemainingColumn,
         )
 
-        columns = [TextColumn("{task.description}"), BarColumn(), TaskProgressColumn()]
+        columns = [BarColumn(bar_width=24), TaskProgressColumn()]
         if total > 1:
-            columns.append(MofNCompleteColumn())
-        columns.append(TimeRemainingColumn())
-        with Progress(*columns, console=_rich_console(), transient=True) as bar:
-            task = bar.add_task("", total=total)
+            columns += [MofNCompleteColumn(), TextColumn("{task.fields[rate]}")]
+        # The text last: it changes its length.
+        columns += [TimeRemainingColumn(), TextColumn("{task.description}", markup=False)]
+        with (
+            self._drawing() as console,
+            # Results are not for the console that the bar is on, unless both are the terminal.
+            Progress(
+                *columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()
+            ) as bar,
+        ):
+            task = bar.add_task("", total=total, rate="")
+            start = time.perf_counter()
 
             def show(done: float, what: str) -> None:
-                bar.update(task, completed=done, description=what)
+                rate = pace(done, time.perf_counter() - start)
+                bar.update(task, completed=done, description=what, rate=rate)
 
             yield show
+
+    def _shows(self) -> bool:
+        return self.verbosity > Verbosity.QUIET and sys.stderr.isatty()
+
+    @contextmanager
+    def _drawing(self) -> Iterator["Console"]:
+        """A console for what moves; messages are printed above it meanwhile."""
+        self._console = _rich_console()
+        try:
+            yield self._console
+        finally:
+            self._console = None
 
     def _print(self, label: str, text: str, style: str) -> None:
         from rich.text import Text
 
         # Text, not markup: a file name may hold square brackets.
         line = Text.assemble((label, style), text) if label else Text(text, style=style)
-        _rich_console().print(line)
+        (self._console or _rich_console()).print(line)
+
+
+def pace(done: float, seconds: float) -> str:
+    """How fast pictures are done, in words."""
+    if done < 0.5 or seconds <= 0:
+        return ""
+    each = seconds / done
+    return f"{each:.1f} s each" if each >= 1 else f"{1 / each:.1f} a second"
 
 
 def _no_progress(done: float, what: str) -> None:

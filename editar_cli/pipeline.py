@@ -244,7 +244,8 @@ def run_jobs(
             format=format,
             most_failures=most_failures,
             on_outcome=on_outcome,
-            on_progress=lambda done: on_progress(done, doing),
+            doing=doing,
+            on_progress=on_progress,
             on_fewer_slots=on_fewer_slots,
         ).go()
 
@@ -334,7 +335,8 @@ class _Run(Generic[P, R]):
     format: str
     most_failures: int | None
     on_outcome: Callable[[Outcome], None]
-    on_progress: Callable[[float], None]
+    doing: str
+    on_progress: Callable[[float, str], None]
     on_fewer_slots: Callable[[int], None]
 
     def __post_init__(self) -> None:
@@ -557,7 +559,18 @@ class _Run(Generic[P, R]):
         """From work: what has been done meanwhile?"""
         self.workers.settle()
         self._tell_in_turn()
-        self.on_progress(min(self.through + max(self.drawn, 0.0), len(self.jobs)))
+        done = min(self.through + max(self.drawn, 0.0), len(self.jobs))
+        self.on_progress(done, self._stages())
+
+    def _stages(self) -> str:
+        """Where pictures are on their way, in words."""
+        stages = {
+            "reading": sum(picture.prepared is None for picture in self.ahead),
+            self.doing: len(self.in_model),
+            "writing": self.behind,
+            "failed": self.failures,
+        }
+        return ", ".join(f"{stage} {count}" for stage, count in stages.items() if count)
 
     def _has_drawn(self, pictures: float) -> None:
         self.drawn += pictures

@@ -93,7 +93,8 @@ def run(
         _tell(outcome, messages, json_lines=json_lines)
 
     try:
-        session = open_session()
+        with messages.working("loading the model"):
+            session = open_session()
         with messages.progress(len(plan.jobs)) as show:
             run_jobs(
                 plan.jobs,
