@@ -29,6 +29,7 @@ LINES = [
         "text",
         "modes",
         "synthesis",
+        "metrics",
         "geometry",
         "restoration",
         "tensorfiles",
