@@ -84,6 +84,7 @@ _DAMAGE = (
 )
 
 _EXIF_PROCESSING_SOFTWARE = 0x000B
+_EXIF_ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _EXIF_WIDTH, _EXIF_HEIGHT = 0xA002, 0xA003
 # Tags that say how the old file's pixels were stored, not what the picture shows.
@@ -517,3 +518,88 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glance:
+    """What a picture's first bytes tell of it.
+
+    Args:
+        size: (width, height) in pixels, upright.
+        in_browsers: whether every browser shows the file as it is, upright and in its colours.
+        alpha: it may be transparent in places.
+    """
+
+    size: tuple[int, int]
+    in_browsers: bool
+    alpha: bool
+
+
+def glance(path: Path) -> Glance:
+    """Look at a picture without decoding it.
+
+    Raises:
+        ImageError: it is missing or no picture.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                # What a broken EXIF says is nothing, here as in _upright.
+                with contextlib.suppress(*_DAMAGE):
+                    turned = image.getexif().get(_EXIF_ORIENTATION, 1)
+                    turned = turned if turned in range(2, 9) else 1
+                    return _glance_of(image, turned)
+                return _glance_of(image, 1)
+    except _DAMAGE as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ImageError(f"{path}: cannot be read: {reason}") from error
+
+
+def _glance_of(image: Image.Image, turned: int) -> Glance:
+    width, height = image.size
+    jpeg = image.format in ("JPEG", "MPO")
+    return Glance(
+        # The orientations from 5 on have rows and columns exchanged.
+        size=(height, width) if turned >= 5 else (width, height),
+        in_browsers=(jpeg and image.mode != "CMYK")
+        # Browsers turn JPEG files alone as their EXIF asks.
+        or (image.format in ("AVIF", "BMP", "GIF", "PNG", "WEBP") and turned == 1),
+        alpha=image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info,
+    )
+
+
+def small_copy(path: Path, side: int) -> tuple[bytes, str]:
+    """A small file of a picture for a browser: upright, 8 bits, with its profile and alpha.
+
+    Args:
+        path: the picture.
+        side: longest side in pixels that the copy may have; it is never enlarged.
+
+    Returns:
+        the file and its extension: ``.jpg``, or ``.webp`` with alpha.
+
+    Raises:
+        ImageError: the picture cannot be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                # A JPEG decodes to a half, a quarter or an eighth in a fraction of the time.
+                image.draft(None, (side, side))
+                source = _source_of(image, str(path))
+    except (*_DAMAGE, MemoryError) as error:
+        raise ImageError(f"{path}: cannot be read: {error}") from error
+    small = Image.fromarray(source.pixels)
+    if source.alpha is not None:
+        small.putalpha(Image.fromarray(source.alpha))
+    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    # CMYK has become sRGB, and a profile of grey does not fit three channels.
+    icc = source.icc if source.mode in ("RGB", "RGBA", "P", "PA") else None
+    buffer = BytesIO()
+    if source.alpha is None:
+        small.save(buffer, "JPEG", quality=85, icc_profile=icc)
+        return buffer.getvalue(), ".jpg"
+    small.save(buffer, "WEBP", quality=85, method=2, icc_profile=icc or b"")
+    return buffer.getvalue(), ".webp"
