@@ -158,9 +158,9 @@ class Job:
         """The output for messages."""
         return STREAM if self.output is None else str(self.output)
 
-    def to_json(self, status: str, **more: object) -> str:
-        """One line of JSON about this picture."""
-        record = {
+    def record(self, status: str, **more: object) -> dict[str, object]:
+        """What is told of this picture: in lines of JSON and in the report."""
+        return {
             "input": self.source_name,
             "output": self.output_name,
             "status": status,
@@ -169,7 +169,10 @@ class Job:
             **{name: str(path) for name, path in self.beside.items()},
             **more,
         }
-        return json.dumps(record, ensure_ascii=False)
+
+    def to_json(self, status: str) -> str:
+        """One line of JSON about this picture."""
+        return json.dumps(self.record(status), ensure_ascii=False)
 
 
 @dataclass(kw_only=True)
@@ -470,8 +473,12 @@ def _walk(
             if name.suffix.lower() in images.FORMATS and entry.is_file():
                 path = Path(entry.path)
                 yield _Found(path, path.relative_to(root).as_posix(), root)
+        names = {entry.name for entry in entries}
         for entry in entries:
-            skip = entry.name.startswith(".") or ours.fullmatch(entry.name)
+            skip = entry.name.startswith(".") or ours.fullmatch(entry.name) is not None
+            # The pictures of a page, such as a report of ours, are named so by browsers, too.
+            stem = entry.name.removesuffix("_files")
+            skip = skip or (stem != entry.name and f"{stem}.html" in names)
             if recursive and not skip and entry.is_dir(follow_symlinks=False):
                 path = Path(entry.path)
                 if os.path.realpath(path) != own:

@@ -202,6 +202,14 @@ OnExistsOption = Annotated[
         "--on-exists", help="What to do with outputs that are already there.  [default: skip]"
     ),
 ]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE.html",
+        help="Write a page to look through: before and after, texts, seeds, times and failures.",
+    ),
+]
 DryRunOption = Annotated[
     bool,
     typer.Option(
@@ -283,8 +291,11 @@ class OutputOptions(Group):
     format: FormatOption = Format.AUTO
     overwrite: OverwriteOption = False
     on_exists: OnExistsOption = None
+    report: ReportOption = None
 
     def __post_init__(self) -> None:
+        if self.report is not None:
+            check_page(self.report, "--report")
         if self.overwrite and self.on_exists not in (None, OnExists.OVERWRITE):
             raise UsageError(f"--overwrite and --on-exists {self.on_exists}: give one of them")
 
@@ -382,6 +393,16 @@ class TalkOptions(Group):
     def messages(self) -> Messages:
         """Where people are told."""
         return Messages(quiet=self.quiet, verbose=self.verbose)
+
+
+def check_page(file: Path, flag: str) -> None:
+    """Refuse a name that could be a picture's.
+
+    Raises:
+        UsageError: ``file`` does not end in .html.
+    """
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"{flag} {file}: must end in .html")
 
 
 def parse_batch_size(text: str) -> int | None:

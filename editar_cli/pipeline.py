@@ -190,14 +190,18 @@ class Outcome:
     error: str | None = None
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> str:
-        """One line of JSON."""
+    def record(self) -> dict[str, object]:
+        """What is told of this picture: in lines of JSON and in the report."""
         more: dict[str, object] = {"seed": self.seed, "seconds": round(self.seconds, 3)}
         if self.notes:
             more["notes"] = list(self.notes)
         if self.error is None:
-            return self.job.to_json("done", **more)
-        return self.job.to_json("failed", **more, error=self.error)
+            return self.job.record("done", **more)
+        return self.job.record("failed", **more, error=self.error)
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.record(), ensure_ascii=False)
 
 
 def run_jobs(

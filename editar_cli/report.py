@@ -26,6 +26,9 @@ from editar_cli.errors import EditarError, ImageError, UsageError
 Record = Mapping[str, object]
 """What became of one picture, as in a line of ``--json``."""
 
+FILES = ("input", "output", "map", "mask", "preview", "sheet")
+"""Where a record has paths."""
+
 STREAM = "-"
 _LARGE = 4_000_000
 """Pixels from which on a picture is shown by a copy."""
@@ -82,7 +85,7 @@ def write_report(
     ordered = _together(records)
     shelf = _Shelf(path, Path(os.path.abspath(base)), embed=embed)
     shelf.look_at(
-        {str(record[name]) for record in ordered for name in _PICTURES if record.get(name)},
+        {str(record[name]) for record in ordered for name in FILES if record.get(name)},
         lambda done: on_progress(done * len(ordered), "writing the report"),
     )
     entries = _entries(ordered, shelf, heading)
@@ -124,9 +127,6 @@ def read_records(path: Path) -> list[Record]:
         found.pop(key, None)
         found[key] = record
     return list(found.values())
-
-
-_PICTURES = ("input", "output", "map", "mask", "preview", "sheet")
 
 
 def _together(records: Iterable[Record]) -> list[Record]:
@@ -249,17 +249,19 @@ def url_from(folder: Path, target: Path) -> str:
     return quote(os.fsencode(relative.replace(os.sep, "/")))
 
 
-def _entries(
-    records: Sequence[Record], shelf: _Shelf, heading: Heading
-) -> list[dict[str, object]]:
+def _entries(records: Sequence[Record], shelf: _Shelf, heading: Heading) -> list[dict[str, object]]:
     shared = _shared_folder(records)
     counts = Counter(str(record.get("input")) for record in records)
     groups = {name: number for number, name in enumerate(counts)}
+    # All variations of a picture have one map, which the first of them brings.
+    maps = {record.get("input"): record["map"] for record in records if record.get("map")}
     nth: Counter[str] = Counter()
     entries = []
     for record in records:
         name = str(record.get("input"))
         nth[name] += 1
+        if "variation" in record and record.get("input") in maps:
+            record = {"map": maps[record.get("input")], **record}
         entry = _entry(record, shelf, heading)
         entry["name"] = _short(name, shared)
         entry["group"] = groups[name]
@@ -412,17 +414,12 @@ def _duration(seconds: float) -> str:
 def _settings(facts: Mapping[str, object]) -> str:
     rows = []
     for name, value in facts.items():
-        said = {None: "off", True: "on", False: "off"}.get(value) if _plain(value) else None
-        said = said or (str(value) if not isinstance(value, dict | list) else json.dumps(value))
+        said = "on" if value is True else str(value)
+        said = "off" if value is None or value is False else said
         label = html.escape(name.replace("_", " "))
         rows.append(f"<div><dt>{label}</dt><dd>{html.escape(said)}</dd></div>")
     if not rows:
         return ""
     return (
-        '<details class="settings"><summary>Settings</summary>'
-        f"<dl>{''.join(rows)}</dl></details>"
+        f'<details class="settings"><summary>Settings</summary><dl>{"".join(rows)}</dl></details>'
     )
-
-
-def _plain(value: object) -> bool:
-    return value is None or isinstance(value, bool)

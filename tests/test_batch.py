@@ -215,6 +215,15 @@ def test_our_own_outputs_are_never_inputs(folder):
     ]
 
 
+def test_the_copies_of_a_report_are_never_inputs(folder):
+    for name in ("photos/report_files/a.jpg", "photos/other_files/b.jpg", "photos/report.html"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"")
+    found = placed(["photos"], recursive=True)
+    assert "photos/report_files/a.jpg" not in found
+    assert "photos/other_files/b.jpg" in found
+
+
 def test_results_of_an_earlier_run_can_be_edited_when_named(folder):
     (folder / "photos").rename(folder / "photos.edited")
     assert placed(["photos.edited"])["photos.edited/a.jpg"] == "photos.edited.edited/a.jpg"

@@ -25,6 +25,7 @@ def test_version_is_the_packages(run_editar):
         ("--version",),
         ("edit", "--help"),
         ("translate", "--help"),
+        ("report", "--help"),
         ("bench", "mini", "--help"),
     ],
 )

@@ -383,3 +383,56 @@ def test_to_image_gives_back_mode_alpha_and_profile():
     assert after.mode == "RGBA"
     assert after.info["icc_profile"] == b"profile"
     assert np.array_equal(np.asarray(after), np.asarray(picture))
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "turned", "in_browsers"),
+    [
+        ("a.jpg", "RGB", 1, True),
+        ("a.jpg", "L", 6, True),
+        ("a.jpg", "CMYK", 1, False),
+        ("a.png", "RGBA", 1, True),
+        ("a.png", "RGB", 6, False),
+        ("a.webp", "RGB", 1, True),
+        ("a.tif", "RGB", 1, False),
+        ("a.ppm", "RGB", 1, False),
+    ],
+)
+def test_a_glance_tells_the_upright_size_and_what_browsers_show(
+    tmp_path, name, mode, turned, in_browsers
+):
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    more = {} if name.endswith("ppm") else {"exif": exif}
+    path = saved(tmp_path, Image.new(mode, (48, 32)), name, **more)
+    seen = images.glance(path)
+    assert seen.size == ((32, 48) if turned == 6 else (48, 32))
+    assert seen.in_browsers == in_browsers
+    assert seen.alpha == (mode == "RGBA")
+
+
+def test_a_glance_at_no_picture_names_it(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    for name in ("a.jpg", "none.jpg"):
+        for look in (images.glance, lambda path: images.small_copy(path, 8)):
+            with pytest.raises(ImageError, match=name):
+                look(tmp_path / name)
+
+
+def test_a_small_copy_looks_like_its_picture(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    large = Image.fromarray(gradient(16, 12)).resize((1600, 1200), Image.Resampling.BICUBIC)
+    path = saved(tmp_path, large, "in.jpg", exif=exif, icc_profile=profile, quality=95)
+    data, extension = images.small_copy(path, 200)
+    copy = Image.open(io.BytesIO(data))
+    assert (copy.size, extension, copy.info["icc_profile"]) == ((150, 200), ".jpg", profile)
+    small = images.read_image(path).pixels.reshape(200, 8, 150, 8, 3).mean((1, 3))
+    assert np.abs(np.asarray(copy, float) - small).mean() < 4
+
+    clear = Image.new("RGBA", (300, 300), (200, 10, 10, 60))
+    data, extension = images.small_copy(saved(tmp_path, clear, "in.png"), 100)
+    copy = Image.open(io.BytesIO(data))
+    assert (copy.size, extension, copy.mode) == ((100, 100), ".webp", "RGBA")
+    assert copy.getpixel((50, 50))[3] == 60

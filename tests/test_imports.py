@@ -20,7 +20,7 @@ LINES = [
     {"cli"},
     {"commands", "options", "flags", "console"},
     {"editor", "translator", "benchmarks", "training"},
-    {"pipeline", "batch", "checkpoints"},
+    {"pipeline", "batch", "checkpoints", "report"},
     {"engine"},
     {"decoding", "sampling", "conditioning"},
     {

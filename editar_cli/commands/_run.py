@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
+from editar_cli.commands._review import Review
 from editar_cli.console import Messages
 from editar_cli.errors import UsageError
 
@@ -64,6 +65,7 @@ def run(
     format: str,
     json_lines: bool,
     most_failures: int | None,
+    review: Review,
     in_place: bool = False,
     rule_given: bool = False,
 ) -> None:
@@ -77,6 +79,7 @@ def run(
         format: of results for standard output.
         json_lines: one line of JSON for each picture.
         most_failures: stop when so many have failed; ``None`` is never.
+        review: told all, and written at the end whatever the end is.
         in_place: inputs are replaced.
         rule_given: the command had ``--on-exists``.
 
@@ -90,11 +93,13 @@ def run(
     def tell(outcome: "Outcome") -> None:
         nonlocal failures
         failures += outcome.error is not None
+        review.add(outcome.record())
         _tell(outcome, messages, json_lines=json_lines)
 
     try:
         with messages.working("loading the model"):
             session = open_session()
+        review.facts = session.maker.facts
         with messages.progress(len(plan.jobs)) as show:
             run_jobs(
                 plan.jobs,
@@ -113,11 +118,16 @@ def run(
     except KeyboardInterrupt:
         messages.info(how_to_go_on(in_place=in_place, rule_given=rule_given))
         raise
+    finally:
+        # Whatever the end is: a page of what is finished.
+        reviewed = review.write()
     if failures:
         messages.error(f"{failures} of {len(plan.jobs)} pictures failed")
         raise typer.Exit(1)
     if len(plan.jobs) > 1:
         messages.info(f"{len(plan.jobs)} pictures {verbs[1]}")
+    if not reviewed:
+        raise typer.Exit(1)
 
 
 def _skipped(plan: "Plan") -> str:

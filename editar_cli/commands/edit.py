@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from editar_cli import options
+from editar_cli.commands._review import Review
 from editar_cli.commands._run import Session, ready_to_run, run
 from editar_cli.flags import with_groups
 
@@ -58,7 +59,10 @@ def edit(
         on_exists=outputs.rule.value,
     )
     plan = batch.plan_jobs(words, text, placement, recursive=inputs.recursive, rows=rows)
+    review = Review(outputs.report, plan, messages)
     if not ready_to_run(plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run):
+        if not running.dry_run and not review.write():
+            raise typer.Exit(1)
         return
 
     def open_session() -> Session:
@@ -90,6 +94,7 @@ def edit(
         format=outputs.format.value,
         json_lines=talk.json_lines,
         most_failures=running.most_failures,
+        review=review,
         in_place=in_place,
         rule_given=outputs.on_exists is not None,
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from editar_cli import options
+from editar_cli.commands._review import Review
 from editar_cli.commands._run import Session, ready_to_run, run
 from editar_cli.errors import UsageError
 from editar_cli.flags import with_groups
@@ -165,7 +166,10 @@ def translate(
         invert=invert,
         preview=preview,
     )
+    review = Review(outputs.report, plan, messages)
     if not ready_to_run(plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run):
+        if not running.dry_run and not review.write():
+            raise typer.Exit(1)
         return
 
     def open_session() -> Session:
@@ -212,6 +216,7 @@ def translate(
         format=format.value,
         json_lines=talk.json_lines,
         most_failures=running.most_failures,
+        review=review,
         rule_given=outputs.on_exists is not None,
     )
 

@@ -5,6 +5,7 @@ import pytest
 import typer
 
 from editar_cli.batch import Job, Plan
+from editar_cli.commands._review import Review
 from editar_cli.commands._run import Session, how_to_go_on, ready_to_run, run
 from editar_cli.console import Messages
 from editar_cli.errors import ImageError, UsageError
@@ -103,11 +104,12 @@ def plan(tmp_path, monkeypatch):
     return Plan(jobs=[job(name, f"out/{name}") for name in ("a.png", "b.png")])
 
 
-def start(plan, refuse, **more):
+def start(plan, refuse, report=None, **more):
     settings = {"format": "auto", "json_lines": False, "most_failures": None, **more}
     verbs = ("drawing maps", "mapped")
     session = Session(Maker(refuse), slots=2, threads=1)
-    run(plan, lambda: session, Messages(), verbs=verbs, **settings)
+    review = Review(report, plan, Messages())
+    run(plan, lambda: session, Messages(), verbs=verbs, review=review, **settings)
 
 
 def test_results_go_to_standard_output_and_notes_to_standard_error(plan, capsys):
@@ -149,3 +151,31 @@ def test_ctrl_c_says_how_to_go_on(plan, capsys, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         start(plan, "stop")
     assert "To go on: editar translate photos" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("end", ["stop", True, False])
+def test_a_report_is_written_whatever_the_end_is(plan, capsys, end):
+    plan.skipped.append(job("skipped.png", "out/skipped.png"))
+    if end is False:
+        start(plan, end, report=Path("r.html"))
+    else:
+        with pytest.raises(KeyboardInterrupt if end == "stop" else typer.Exit):
+            start(plan, end, report=Path("r.html"), most_failures=1)
+    said = capsys.readouterr().err
+    assert "report: r.html" in said
+    text = Path("r.html").read_text("utf-8")
+    left = {"stop": 2, True: 1, False: 0}[end]
+    note = f"Stopped before the end: {left} more were to be done."
+    assert (note in text) == bool(left)
+    assert "skipped.png" in text
+    assert ("To go on" in said) == (end == "stop")
+
+
+def test_a_report_that_cannot_be_written_leaves_ctrl_c_what_it_is(plan, capsys):
+    plan.skipped.append(job("skipped.png", "out/skipped.png"))
+    with pytest.raises(KeyboardInterrupt):
+        start(plan, "stop", report=Path("a.png/r.html"))
+    assert "error: --report" in capsys.readouterr().err
+    with pytest.raises(typer.Exit) as leaving:
+        start(plan, False, report=Path("a.png/r.html"))
+    assert leaving.value.exit_code == 1
