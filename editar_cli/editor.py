@@ -22,7 +22,7 @@ from editar_cli.engine import Engine, Task, image_seed
 from editar_cli.errors import DeviceError, ImageError, UsageError
 from editar_cli.geometry import Fit
 from editar_cli.models.linear import has_bfloat16, has_int8_kernel
-from editar_cli.pipeline import Made, Maker, P, R, make_all
+from editar_cli.pipeline import Asked, Made, Maker, P, R, make_all
 
 # Values in a transformer from which on its weights do not fit a processor's cache any more.
 LARGE = 100_000_000
@@ -316,7 +316,8 @@ class Editor:
 
 def _only(session: Maker[P, R], source: images.Source, text: str, key: str) -> Image.Image:
     """A single picture as a run over many would make it."""
-    (made,) = make_all(session, [source], [text], [session.picture_seed(key)])
+    asked = Asked(source=source, text=text, seed=session.picture_seed(key))
+    (made,) = make_all(session, [asked])
     if isinstance(made, ImageError):
         raise made
     return images.to_image(made.pixels, made.like)
@@ -355,10 +356,10 @@ class EditSession:
         """
         return image_seed(self.seed if seed is None else seed, key)
 
-    def prepare(self, source: images.Source, text: str, seed: int) -> Prepared:
+    def prepare(self, asked: Asked) -> Prepared:
         """The square that the model sees."""
-        square = images.prepare(source, self.editor.config.image_size, self.options.fit)
-        return Prepared(source=source, square=square, prompt=text, seed=seed)
+        square = images.prepare(asked.source, self.editor.config.image_size, self.options.fit)
+        return Prepared(source=asked.source, square=square, prompt=asked.text, seed=asked.seed)
 
     def vary(self, prepared: Prepared, seed: int) -> Prepared:
         """The same square with another seed."""

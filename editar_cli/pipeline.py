@@ -52,6 +52,21 @@ class Made:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of a maker for one picture.
+
+    Args:
+        source: the picture, upright.
+        text: an instruction or a caption.
+        seed: its own.
+    """
+
+    source: images.Source
+    text: str
+    seed: int
+
+
 class Maker(Protocol[P, R]):
     """What a run needs of an editor or a translator: three verbs.
 
@@ -66,7 +81,7 @@ class Maker(Protocol[P, R]):
     def picture_seed(self, key: str, seed: int | None = None) -> int:
         """The seed of the picture with this key; ``seed`` stands in for the run's."""
 
-    def prepare(self, source: images.Source, text: str, seed: int) -> P:
+    def prepare(self, asked: Asked) -> P:
         """All that can be done before the model has a place free.
 
         Raises:
@@ -113,7 +128,7 @@ class Maker(Protocol[P, R]):
 
 def make_each(
     maker: Maker[P, R],
-    pictures: Iterable[tuple[images.Source, str, int]],
+    pictures: Iterable[Asked],
     *,
     slots: int,
     on_drawn: Callable[[float], None] = lambda pictures: None,
@@ -122,7 +137,7 @@ def make_each(
 
     Args:
         maker: edits or translates.
-        pictures: source, text and seed of each; taken one by one.
+        pictures: taken one by one.
         slots: pictures at once, 1 or more.
         on_drawn: as in ``Maker.stream``.
 
@@ -137,9 +152,9 @@ def make_each(
 
     def prepared() -> Iterator[P]:
         count = 0
-        for number, (source, text, seed) in enumerate(pictures):
+        for number, asked in enumerate(pictures):
             try:
-                picture = maker.prepare(source, text, seed)
+                picture = maker.prepare(asked)
             except ImageError as error:
                 refused.append((number, error))
                 continue
@@ -158,17 +173,14 @@ def make_each(
 
 def make_all(
     maker: Maker[P, R],
-    sources: Sequence[images.Source],
-    texts: Sequence[str],
-    seeds: Sequence[int],
+    pictures: Sequence[Asked],
     *,
     slots: int = 1,
     on_drawn: Callable[[float], None] = lambda pictures: None,
 ) -> list[Made | ImageError]:
     """``make_each`` of a list, in its order."""
-    pictures = zip(sources, texts, seeds, strict=True)
-    made = dict(make_each(maker, pictures, slots=min(slots, len(sources)), on_drawn=on_drawn))
-    return [made[number] for number in range(len(sources))]
+    made = dict(make_each(maker, pictures, slots=min(slots, len(pictures)), on_drawn=on_drawn))
+    return [made[number] for number in range(len(pictures))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -482,7 +494,8 @@ class _Run(Generic[P, R]):
         job, data = reading.job, reading.data
         reading.data = b""
         try:
-            return self.maker.prepare(_source_of(job, data), job.instruction, seed)
+            source = _source_of(job, data)
+            return self.maker.prepare(Asked(source=source, text=job.instruction, seed=seed))
         except ImageError as error:
             return error
         except MemoryError:

@@ -20,7 +20,7 @@ from editar_cli.geometry import Fit, Geometry
 from editar_cli.modes._maps import resize_map
 from editar_cli.modes._mode import Extract, Picture, RawMap, Reading
 from editar_cli.modes._settings import Choice, MapSettings, choose_extractor
-from editar_cli.pipeline import Made
+from editar_cli.pipeline import Asked, Made
 
 _CHANNELS = {"P": 3, "PA": 4, "YCbCr": 3}
 _GREY = frozenset({"1", "L", "LA", "La"})
@@ -227,7 +227,7 @@ class TranslateSession:
         """The seed of the picture with this key; ``seed`` stands in for the run's."""
         return image_seed(self.seed if seed is None else seed, key)
 
-    def prepare(self, source: images.Source, text: str, seed: int) -> PreparedMap:
+    def prepare(self, asked: Asked) -> PreparedMap:
         """The map of a photograph, or a map as the model is given it; the text is a caption.
 
         Raises:
@@ -235,12 +235,13 @@ class TranslateSession:
             MemoryError: memory ran out.
             ModelError: the extractor cannot be loaded.
         """
-        found = self.maps.for_model(source, self.editor.config.image_size, self.options.fit)
+        size, fit = self.editor.config.image_size, self.options.fit
+        found = self.maps.for_model(asked.source, size, fit)
         return PreparedMap(
-            source=source,
+            source=asked.source,
             square=to_model(found.square),
-            prompt=self.choice.mode.prompt + text,
-            seed=seed,
+            prompt=self.choice.mode.prompt + asked.text,
+            seed=asked.seed,
             found=found,
         )
 
@@ -314,7 +315,7 @@ class MapSession:
         """Maps have no chance in them."""
         return 0
 
-    def prepare(self, source: images.Source, text: str, seed: int) -> tuple[images.Source, Reading]:
+    def prepare(self, asked: Asked) -> tuple[images.Source, Reading]:
         """A source and its map at its own size.
 
         Raises:
@@ -322,7 +323,7 @@ class MapSession:
             MemoryError: memory ran out.
             ModelError: the extractor cannot be loaded.
         """
-        return source, self.maps.at_source_size(source)
+        return asked.source, self.maps.at_source_size(asked.source)
 
     def vary(
         self, prepared: tuple[images.Source, Reading], seed: int

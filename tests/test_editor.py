@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from editar_cli.models.gpt import GPTConfig
 from editar_cli.models.linear import has_int8_kernel
 from editar_cli.models.presets import GPT_PRESETS
 from editar_cli.modes._settings import MapSettings
-from editar_cli.pipeline import make_all
+from editar_cli.pipeline import Asked, make_all
 from editar_cli.translator import TranslateSession
 
 
@@ -89,7 +90,11 @@ def test_wrong_values_name_themselves(editor):
 
 
 def made(session, sources, seeds, text="make it snowy", **more):
-    return make_all(session, sources, [text] * len(sources), seeds, **more)
+    asked = [
+        Asked(source=source, text=text, seed=seed)
+        for source, seed in zip(sources, seeds, strict=True)
+    ]
+    return make_all(session, asked, **more)
 
 
 def test_a_batch_of_different_sizes_equals_its_pictures_one_by_one(editor):
@@ -280,12 +285,13 @@ def test_8_bit_weights_with_float32_on_a_cpu_are_refused(tiny_bundle):
 def test_a_variation_is_what_preparing_with_its_seed_gives(editor):
     source = source_from_image(picture())
     session = EditSession(editor, editor.options(), seed=1)
-    first = session.prepare(source, "make it snowy", 5)
-    other, same = session.vary(first, 6), session.prepare(source, "make it snowy", 6)
+    asked = Asked(source=source, text="make it snowy", seed=5)
+    first = session.prepare(asked)
+    other, same = session.vary(first, 6), session.prepare(replace(asked, seed=6))
     assert (other.seed, other.prompt) == (6, "make it snowy") and other.source is source
     assert np.array_equal(other.square, same.square)
     settings = MapSettings(mode="canny")
     maps = TranslateSession(editor, editor.options(translating=True), settings)
-    first = maps.prepare(source, "a hill", 5)
+    first = maps.prepare(Asked(source=source, text="a hill", seed=5))
     assert maps.vary(first, 6).seed == 6
     assert maps.vary(first, 6).found is first.found, "the map is drawn once"

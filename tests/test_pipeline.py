@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from editar_cli import pipeline
 from editar_cli.batch import Placement, plan_jobs
 from editar_cli.errors import ImageError, ModelError
 from editar_cli.images import Source
 from editar_cli.lists import Row
-from editar_cli.pipeline import Made, make_all, make_each, run_jobs
+from editar_cli.pipeline import Asked, Made, make_each, run_jobs
 
 SECONDS = 30
 """How long a test waits for another thread before it fails."""
@@ -56,8 +57,8 @@ class FakeEditor:
     def picture_seed(self, key, seed=None):
         return sum(key.encode()) if seed is None else 1000 * seed
 
-    def prepare(self, source, text, seed):
-        return source, text, seed
+    def prepare(self, asked):
+        return asked.source, asked.text, asked.seed
 
     def vary(self, prepared, seed):
         source, text, _ = prepared
@@ -87,16 +88,25 @@ class FakeEditor:
 class FakeTranslator(FakeEditor):
     """Refuses b2.png; has a note, a map and a preview for all others."""
 
-    def prepare(self, source, text, seed):
-        if source.name.endswith("b2.png"):
-            raise ImageError(f"{source.name}: is no map")
-        return super().prepare(source, text, seed)
+    def prepare(self, asked):
+        if asked.source.name.endswith("b2.png"):
+            raise ImageError(f"{asked.source.name}: is no map")
+        return super().prepare(asked)
 
     def finish(self, prepared, result):
         source = prepared[0]
         beside = {"map": source.pixels // 2, "preview": np.zeros((8, 30, 3), np.uint8)}
         like = Source(name=source.name, pixels=source.pixels, format=source.format)
         return Made(pixels=result, like=like, beside=beside, notes=("inverted",))
+
+
+def make_all(maker, sources, texts, seeds, **more):
+    """What comes of sources with their texts and seeds."""
+    asked = [
+        Asked(source=source, text=text, seed=seed)
+        for source, text, seed in zip(sources, texts, seeds, strict=True)
+    ]
+    return pipeline.make_all(maker, asked, **more)
 
 
 def run(jobs, maker, slots=2, threads=2, **more):
@@ -179,7 +189,7 @@ def test_what_cannot_be_prepared_or_finished_fails_alone(folder, threads, verb, 
     real = getattr(editor, verb)
 
     def fail(first, *more):
-        source = first if verb == "prepare" else first[0]
+        source = first.source if verb == "prepare" else first[0]
         if source.name.endswith("b2.png"):
             raise error
         return real(first, *more)
@@ -331,9 +341,9 @@ def test_seconds_are_shared_by_pictures_in_the_model_together(many, monkeypatch)
     class Timed(FakeEditor):
         """12 s in the model for every two pictures, 1 s to prepare and 2 s to finish each."""
 
-        def prepare(self, source, text, seed):
+        def prepare(self, asked):
             now[0] += 1
-            return super().prepare(source, text, seed)
+            return super().prepare(asked)
 
         def stream(self, prepared, **more):
             waiting = enumerate(prepared)
@@ -422,10 +432,10 @@ def test_pictures_are_read_while_the_model_works(many):
         third = threading.Event()
         count = 0
 
-        def prepare(self, source, text, seed):
-            if source.name.endswith("02.png"):
+        def prepare(self, asked):
+            if asked.source.name.endswith("02.png"):
                 self.third.set()
-            return super().prepare(source, text, seed)
+            return super().prepare(asked)
 
         def stream(self, prepared, **more):
             for index, (source, _, _) in enumerate(prepared):
@@ -469,12 +479,12 @@ def test_only_a_few_pictures_are_held_whatever_their_number(many, threads, slots
     held = most = 0
 
     class Counting(FakeEditor):
-        def prepare(self, source, text, seed):
+        def prepare(self, asked):
             nonlocal held, most
             with lock:
                 held += 1
                 most = max(most, held)
-            return super().prepare(source, text, seed)
+            return super().prepare(asked)
 
         def finish(self, prepared, result):
             nonlocal held
@@ -496,9 +506,9 @@ def test_nothing_is_read_ahead_of_a_model_that_does_not_go_on(many):
     read = []
 
     class Stopped(FakeEditor):
-        def prepare(self, source, text, seed):
-            read.append(source.name)
-            return super().prepare(source, text, seed)
+        def prepare(self, asked):
+            read.append(asked.source.name)
+            return super().prepare(asked)
 
         def stream(self, prepared, **more):
             waiting = iter(prepared)
@@ -520,7 +530,7 @@ def test_an_error_that_is_not_the_pictures_ends_the_run(many, threads, verb, err
     real = getattr(editor, verb)
 
     def fail(first, *more):
-        source = first if verb == "prepare" else first[0]
+        source = first.source if verb == "prepare" else first[0]
         if source.name.endswith("05.png"):
             raise error
         return real(first, *more)
@@ -614,7 +624,7 @@ def test_pictures_at_hand_are_taken_as_the_model_asks_for_them():
     def pictures():
         for source in sources(9):
             taken.append(source.name)
-            yield source, "x", 0
+            yield Asked(source=source, text="x", seed=0)
 
     editor, drawn = FakeEditor(), []
     each = make_each(editor, pictures(), slots=2, on_drawn=drawn.append)
@@ -636,9 +646,9 @@ class CountingEditor(FakeEditor):
         super().__init__()
         self.prepared = []
 
-    def prepare(self, source, text, seed):
-        self.prepared.append(source.name)
-        return super().prepare(source, text, seed)
+    def prepare(self, asked):
+        self.prepared.append(asked.source.name)
+        return super().prepare(asked)
 
 
 def test_the_variations_of_a_picture_are_read_and_prepared_once(many, threads):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from editar_cli import images
+from editar_cli import images, pipeline
 from editar_cli.editor import Editor
 from editar_cli.errors import ImageError, ModelError
 from editar_cli.geometry import Fit, Geometry
@@ -16,7 +16,7 @@ from editar_cli.modes import load_mode
 from editar_cli.modes._mode import ExtractorSettings
 from editar_cli.modes._settings import MapSettings, choose_extractor
 from editar_cli.modes.segmentation import coco_colours, palette
-from editar_cli.pipeline import make_all
+from editar_cli.pipeline import Asked
 from editar_cli.translator import (
     MapSession,
     MapSource,
@@ -37,6 +37,15 @@ def maps(mode, suited=SUITED, **settings):
         settings.setdefault("extractor", EXTRACTORS[mode])
     chosen = MapSettings(mode=mode, **settings)
     return MapSource(chosen, choose_extractor(chosen, suited))
+
+
+def make_all(maker, sources, texts, seeds, **more):
+    """What comes of sources with their texts and seeds."""
+    asked = [
+        Asked(source=source, text=text, seed=seed)
+        for source, text, seed in zip(sources, texts, seeds, strict=True)
+    ]
+    return pipeline.make_all(maker, asked, **more)
 
 
 def source(pixels, name="in.png", **more):
@@ -483,7 +492,9 @@ def test_one_thread_at_a_time_loads_the_extractor_and_draws_maps(monkeypatch):
 
     monkeypatch.setattr(MapSource, "extract", property(lambda self: extract))
     threads = [
-        threading.Thread(target=running.prepare, args=(noise(40, 40, seed), "", 0))
+        threading.Thread(
+            target=running.prepare, args=(Asked(source=noise(40, 40, seed), text="", seed=0),)
+        )
         for seed in range(4)
     ]
     for thread in threads:

@@ -35,7 +35,7 @@ from editar_cli.engine import image_seed
 from editar_cli.errors import EditarError, ImageError, UsageError
 from editar_cli.images import Source
 from editar_cli.modes.canny import canny_map
-from editar_cli.pipeline import NO_MEMORY, Maker, make_each
+from editar_cli.pipeline import NO_MEMORY, Asked, Maker, make_each
 from editar_cli.synthesis import EFFECTS, Pair, Photo, effect_names, make_pair
 from editar_cli.synthesis.cutouts import Cutouts
 from editar_cli.synthesis.local import LOCAL_EFFECTS, make_local_pair
@@ -349,11 +349,11 @@ def run_mini(
     pictures: dict[str, dict[int, tuple[Photo, Photo, Photo]]] = {}
     drawn = 0.0
 
-    def asked() -> Iterator[tuple[Source, str, int]]:
+    def asked() -> Iterator[Asked]:
         for number, task in enumerate(_tasks(photos, settings, editor, cutouts)):
             waiting[number] = task
             source = Source(name=task.name, pixels=task.pair.source)
-            yield source, task.pair.instruction, task.seed
+            yield Asked(source=source, text=task.pair.instruction, seed=task.seed)
 
     def on_drawn(count: float) -> None:
         nonlocal drawn

@@ -50,9 +50,9 @@ class FakeEditor:
     def picture_seed(self, key):
         return image_seed(7, key)
 
-    def prepare(self, source, text, seed):
-        self.asked.append((source.name, text, seed))
-        return source, text
+    def prepare(self, asked):
+        self.asked.append((asked.source.name, asked.text, asked.seed))
+        return asked.source, asked.text
 
     def stream(self, prepared, *, slots, on_drawn, on_fewer_slots):
         waiting = enumerate(prepared)

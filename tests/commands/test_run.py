@@ -78,10 +78,10 @@ class Maker:
     def picture_seed(self, key, seed=None):
         return 1
 
-    def prepare(self, source, text, seed):
+    def prepare(self, asked):
         if self.refuse is True:
-            raise ImageError(f"{source.name}: is no map")
-        return source
+            raise ImageError(f"{asked.source.name}: is no map")
+        return asked.source
 
     def stream(self, prepared, *, slots, on_fewer_slots, **more):
         if self.refuse == "stop":
