@@ -18,6 +18,7 @@ from editar_cli import images
 from editar_cli.checkpoints.native import Bundle, BundleConfig, load_bundle, read_config
 from editar_cli.checkpoints.registry import resolve_model
 from editar_cli.config import SamplingConfig
+from editar_cli.decoding.decoder import Score
 from editar_cli.engine import Engine, Task, image_seed
 from editar_cli.errors import DeviceError, ImageError, UsageError
 from editar_cli.geometry import Fit
@@ -60,12 +61,14 @@ class Prepared:
         square: (3, S, S) float32 in [-1, 1], what the model sees of it.
         prompt: a sentence.
         seed: its own.
+        scored: say afterwards how likely the result's codes were.
     """
 
     source: images.Source
     square: NDArray[np.float32]
     prompt: str
     seed: int
+    scored: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +78,13 @@ class Drawn:
     Args:
         before, after: (3, S, S) float32 in [-1, 1], the source and the result as decoded.
         codes: (g, g) int64 of the two.
+        score: how likely the result's codes were, where that was asked for.
     """
 
     before: NDArray[np.float32]
     after: NDArray[np.float32]
     codes: tuple[NDArray[np.int64], NDArray[np.int64]]
+    score: Score | None = None
 
 
 class Editor:
@@ -294,7 +299,12 @@ class Editor:
         """``Maker.stream`` with these settings: tokenize, condition, decode, detokenize."""
         codes = self.config.transformer.codes
         tasks = (
-            Task(pixels=torch.from_numpy(one.square), instruction=one.prompt, seed=one.seed)
+            Task(
+                pixels=torch.from_numpy(one.square),
+                instruction=one.prompt,
+                seed=one.seed,
+                scored=one.scored,
+            )
             for one in prepared
         )
         for edited in self.engine.stream(
@@ -310,6 +320,7 @@ class Editor:
                     before=to_numpy(edited.decoded_source),
                     after=to_numpy(edited.decoded_edited),
                     codes=(edited.source_codes.cpu().numpy(), edited.edited_codes.cpu().numpy()),
+                    score=edited.score,
                 ),
             )
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from editar_cli.config import SamplingConfig
-from editar_cli.decoding.decoder import FREE, Request, Strategy, decode
+from editar_cli.decoding.decoder import FREE, Decoded, Request, Score, Strategy, decode
 from editar_cli.decoding.layout import Layout
 from editar_cli.decoding.rows import Rows
 from editar_cli.decoding.sequential import Sequential
@@ -42,12 +42,14 @@ class Task:
         instruction: a sentence.
         seed: the picture's codes depend on its own alone (see ``sampling``).
         changeable: (g, g) bool, cells whose codes may differ from the source's; all if ``None``.
+        scored: say afterwards how likely the codes were.
     """
 
     pixels: Tensor
     instruction: str
     seed: int
     changeable: Tensor | None = None
+    scored: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,7 @@ class Edited:
         source_codes, edited_codes: what went into the transformer and came out.
         decoded_source, decoded_edited: what the tokenizer makes of them.
         passes: runs of the transformer behind its prefix.
+        score: where the task asked for it.
     """
 
     index: int
@@ -70,6 +73,7 @@ class Edited:
     decoded_source: Tensor
     decoded_edited: Tensor
     passes: int
+    score: Score | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +201,7 @@ class Engine:
                     on_codes=count,
                 ):
                     index = order[done.index]
-                    edited = self._edited(index, encoded[index], done.codes, done.passes)
+                    edited = self._edited(index, encoded[index], done)
                     del under_way[index], encoded[index]
                     stood -= done.codes.numel()
                     yield edited
@@ -310,11 +314,12 @@ class Engine:
             seed=task.seed,
             instruction=task.instruction,
             forced=forced,
+            scored=task.scored,
         )
 
-    def _edited(self, index: int, request: Request, codes: Tensor, passes: int) -> Edited:
+    def _edited(self, index: int, request: Request, done: Decoded) -> Edited:
         grid = self.transformer.config.grid
-        both = torch.stack([request.source_codes, codes]).view(2, grid, grid)
+        both = torch.stack([request.source_codes, done.codes]).view(2, grid, grid)
         # One pass for both: the decoder's cost per call is not small beside one picture.
         decoded = self.detokenize(both)
         return Edited(
@@ -323,7 +328,8 @@ class Engine:
             edited_codes=both[1],
             decoded_source=decoded[0],
             decoded_edited=decoded[1],
-            passes=passes,
+            passes=done.passes,
+            score=done.score,
         )
 
 

@@ -38,6 +38,7 @@ class Request:
         instruction: pictures with the same one are likely to change alike.
         forced: (S,) int64, codes that are given, ``FREE`` where the model decides; ``None`` leaves
             all free.
+        scored: say afterwards how likely the codes were.
     """
 
     source_codes: Tensor
@@ -45,6 +46,21 @@ class Request:
     seed: int
     instruction: str = ""
     forced: Tensor | None = None
+    scored: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """How likely the codes that the model decided were, at temperature 1 and unfiltered; means.
+
+    Args:
+        likelihood: of log p under the guided distribution that they were drawn from.
+        ratio: of log p(code | image, text) - log p(code | image, null text), over the guided
+            codes; ``None`` where nothing is guided.
+    """
+
+    likelihood: float
+    ratio: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +71,13 @@ class Decoded:
         index: of its request.
         codes: (S,) int64 in [0, V).
         passes: runs of the transformer behind its prefix in which it took part.
+        score: where the request asked for it and the model decided at least one code.
     """
 
     index: int
     codes: Tensor
     passes: int
+    score: Score | None = None
 
 
 class Board:
@@ -76,6 +94,9 @@ class Board:
         self.index: list[int] = [-1] * rows
         self.instruction: list[str] = [""] * rows
         self.seeds: Codes = np.zeros(rows, np.int64)
+        self.scored: NDArray[np.bool_] = np.zeros(rows, np.bool_)
+        # As ``Rows.score`` gives them; of forced codes they mean nothing.
+        self.scores: NDArray[np.float32] = np.zeros((rows, codes, 2), np.float32)
 
     def place(self, row: int, index: int, request: Request) -> None:
         """A new picture in a row."""
@@ -90,21 +111,37 @@ class Board:
         self.index[row] = index
         self.instruction[row] = request.instruction
         self.seeds[row] = request.seed
+        self.scored[row] = request.scored
 
     def move(self, source: int, target: int) -> None:
         """Row ``target`` becomes row ``source``."""
         for array in (
             self.source, self.forced, self.codes, self.next, self.forced_run, self.passes,
-            self.seeds,
+            self.seeds, self.scored,
         ):  # fmt: skip
             array[target] = array[source]
         self.index[target] = self.index[source]
         self.instruction[target] = self.instruction[source]
+        if self.scored[source]:
+            self.scores[target] = self.scores[source]
 
     def finished(self, row: int) -> bool:
         """Whether all codes are known: those that stand and forced ones up to the end."""
         at = self.next[row]
         return bool(at + self.forced_run[row, at] >= self.total)
+
+    def score(self, row: int, guided: int) -> Score | None:
+        """Of a finished picture whose first ``guided`` codes were guided."""
+        free = self.forced[row] == FREE
+        if not self.scored[row] or not free.any():
+            return None
+        # In double precision: the order of the sum does not show.
+        scores = self.scores[row].astype(np.float64)
+        raised = scores[:guided, 1][free[:guided]]
+        return Score(
+            likelihood=float(scores[free, 0].mean()),
+            ratio=float(raised.mean()) if len(raised) else None,
+        )
 
 
 def run_lengths(marked: NDArray[np.bool_]) -> Codes:
@@ -285,7 +322,13 @@ class _Loop:
         for twin, row, request in twins:
             first[row] = self.rows.fill_again(twin, row, request.text[None])[0]
         seeds = self._seeds(slice(residents, self.active))
-        drawn = sample(first[residents:], seeds, 0, self.rows.sampling).tolist()
+        picks = sample(first[residents:], seeds, 0, self.rows.sampling)
+        drawn = picks.tolist()
+        new_rows = slice(residents, self.active)
+        if board.scored[new_rows].any():
+            opening = self.rows.opening[new_rows]
+            scores = self.rows.score(opening, first[new_rows], picks)
+            board.scores[new_rows, 0] = scores.cpu().numpy()
         for row in range(residents, self.active):
             given = board.forced[row, 0]
             board.codes[row, 0] = drawn[row - residents] if given == FREE else given
@@ -309,12 +352,18 @@ class _Loop:
         begun = perf_counter()
         tokens = np.concatenate([board.codes[np.arange(active), start - 1][:, None], guesses], 1)
         skip = int(min(self._runs().min(), count - 1))
-        drawn = self.rows.draw(
+        drawing = (
             torch.from_numpy(tokens).to(self.rows.device),
             (start - 1).tolist(),
             self._seeds(slice(0, active)),
             skip,
         )
+        scores: NDArray[np.float32] | None = None
+        if board.scored[:active].any():
+            drawn, found = self.rows.draw_scored(*drawing)
+            scores = found.cpu().numpy()
+        else:
+            drawn = self.rows.draw(*drawing)
         picks = np.concatenate([guesses[:, :skip], drawn.cpu().numpy()], axis=1)
         picks = np.where(forced != FREE, forced, picks)
         self.cost.measured(active * count, perf_counter() - begun)
@@ -325,6 +374,8 @@ class _Loop:
             stands = int(kept[row])
             begin = int(start[row])
             board.codes[row, begin : begin + stands] = picks[row, :stands]
+            if scores is not None and stands > skip:
+                board.scores[row, begin + skip : begin + stands] = scores[row, : stands - skip]
             board.next[row] = begin + stands
             board.passes[row] += 1
             self.strategy.learn(board, row, begin, guesses[row], picks[row], stands)
@@ -378,6 +429,7 @@ class _Loop:
                 index=board.index[row],
                 codes=torch.from_numpy(codes).to(self.rows.device),
                 passes=int(board.passes[row]),
+                score=board.score(row, self.rows.guided),
             )
             self.active -= 1
             if row != self.active:

@@ -21,12 +21,14 @@ LENGTHS = 4
 
 @dataclass(frozen=True)
 class Shape:
-    """What a graph is bound to: rows, codes per row, branches, cached positions read."""
+    """What a graph is bound to: rows, codes per row, branches, cached positions read; and whether
+    it says how likely the codes were."""
 
     rows: int
     count: int
     branches: int
     visible: int
+    scored: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class _Captured:
     first: Tensor
     seeds: Tensor
     drawn: Tensor
+    scores: Tensor | None
 
 
 class StepGraphs:
@@ -51,18 +54,21 @@ class StepGraphs:
         self._captured: dict[Shape, _Captured] = {}
         self._seen: set[Shape] = set()
 
-    def shape(self, first: Sequence[int], count: int) -> Shape:
+    def shape(self, first: Sequence[int], count: int, *, scored: bool = False) -> Shape:
         """The rounded-up shape of a pass."""
         layout = self.rows.layout
         rows = min(_power_of_two(len(first)), self.rows.count)
         count = _power_of_two(count)
         branches, visible = self.rows.extent(first, count)
         step = layout.visible(-(-layout.length // LENGTHS))
-        return Shape(rows, count, branches, min(-(-visible // step) * step, layout.length))
+        visible = min(-(-visible // step) * step, layout.length)
+        return Shape(rows, count, branches, visible, scored)
 
-    def draw(self, codes: Tensor, first: Sequence[int], seeds: Tensor) -> Tensor:
-        """As ``Rows.draw``, without ``skip``."""
-        shape = self.shape(first, codes.shape[1])
+    def draw(
+        self, codes: Tensor, first: Sequence[int], seeds: Tensor, *, scored: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """As ``Rows.draw`` and ``Rows.draw_scored``, without ``skip``."""
+        shape = self.shape(first, codes.shape[1], scored=scored)
         batch, count = codes.shape
         device = self.rows.device
         inputs = (
@@ -74,20 +80,26 @@ class StepGraphs:
         inputs[0][:batch, :count] = codes
         inputs[1][:batch] = torch.tensor(first)
         inputs[2][:batch] = seeds
-        return self._drawn(shape, *inputs)[:batch, :count]
+        drawn, scores = self._drawn(shape, *inputs)
+        return drawn[:batch, :count], None if scores is None else scores[:batch, :count]
 
-    def _drawn(self, shape: Shape, codes: Tensor, first: Tensor, seeds: Tensor) -> Tensor:
+    def _drawn(
+        self, shape: Shape, codes: Tensor, first: Tensor, seeds: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
         captured = self._captured.get(shape)
         if captured is None and self.capturing and shape in self._seen:
             captured = self._capture(shape, codes, first, seeds)
         if captured is None:
             self._seen.add(shape)
-            return self.rows.step(codes, first, seeds, shape.branches, shape.visible)
+            return self.rows.step(
+                codes, first, seeds, shape.branches, shape.visible, scored=shape.scored
+            )
         captured.codes.copy_(codes)
         captured.first.copy_(first)
         captured.seeds.copy_(seeds)
         captured.graph.replay()
-        return captured.drawn.clone()
+        scores = captured.scores
+        return captured.drawn.clone(), None if scores is None else scores.clone()
 
     def _capture(
         self, shape: Shape, codes: Tensor, first: Tensor, seeds: Tensor
@@ -96,7 +108,9 @@ class StepGraphs:
         try:
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
-                drawn = self.rows.step(*inputs, shape.branches, shape.visible)
+                drawn, scores = self.rows.step(
+                    *inputs, shape.branches, shape.visible, scored=shape.scored
+                )
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
@@ -105,7 +119,7 @@ class StepGraphs:
                 "CUDA graphs cannot be used here, decoding goes on without them: %s", error
             )
             return None
-        captured = _Captured(graph, *inputs, drawn)
+        captured = _Captured(graph, *inputs, drawn, scores)
         self._captured[shape] = captured
         return captured
 

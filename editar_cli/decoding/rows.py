@@ -9,7 +9,14 @@ from torch import Tensor
 from editar_cli.conditioning import image_embeddings, null_text_embeddings, text_embeddings
 from editar_cli.config import SamplingConfig
 from editar_cli.decoding.graphs import StepGraphs
-from editar_cli.decoding.layout import NOTHING, TEXT_PLACES, TEXTLESS, Layout, guided_codes
+from editar_cli.decoding.layout import (
+    CONDITIONAL,
+    NOTHING,
+    TEXT_PLACES,
+    TEXTLESS,
+    Layout,
+    guided_codes,
+)
 from editar_cli.models.attention import CPU_QUERIES, attention_bias_dtype
 from editar_cli.models.gpt import EditARTransformer
 from editar_cli.models.kv_cache import KVCache
@@ -57,6 +64,8 @@ class Rows:
             self._null_text = null_text_embeddings(model, 1)
         if self.layout.branches > NOTHING:
             self._nothing = self._fill_nothing()
+        # (count, branches, V): of output code 0, as the last prefix of each row left them.
+        self.opening = torch.zeros(count, self.layout.branches, c.vocab_size, device=device)
         self.graphs = StepGraphs(self) if device.type == "cuda" else None
 
     def fill(self, first: int, source_codes: Tensor, text: Tensor) -> Tensor:
@@ -94,6 +103,12 @@ class Rows:
             (B, N - skip, V) guided logits: of the codes ``first + 1 + skip`` and following; what
             lies beyond the picture's end is meaningless.
         """
+        logits = self._read(codes, first, skip)
+        all_guided = max(first) + codes.shape[1] < self.guided
+        return self._combine(logits, None if all_guided else self._coming(codes, first, skip))
+
+    def _read(self, codes: Tensor, first: Sequence[int], skip: int) -> Tensor:
+        """(B, N) codes -> (B, N - skip, branches, V) logits of as many branches as must run."""
         layout = self.layout
         count = codes.shape[1]
         branches, visible = self.extent(first, count)
@@ -109,12 +124,12 @@ class Rows:
             )
         else:
             place = self._place(torch.tensor(first, device=self.device), count, branches, visible)
-        logits = self._run(codes, place, branches, visible, skip)
-        coming = None
-        if max(first) + count >= self.guided:
-            coming = torch.tensor(first, device=self.device)[:, None] + 1
-            coming = coming + torch.arange(skip, count, device=self.device)
-        return self._combine(logits, coming)
+        return self._run(codes, place, branches, visible, skip)
+
+    def _coming(self, codes: Tensor, first: Sequence[int], skip: int) -> Tensor:
+        """(B, N - skip) int64: which codes come after these."""
+        coming = torch.tensor(first, device=self.device)[:, None] + 1
+        return coming + torch.arange(skip, codes.shape[1], device=self.device)
 
     def draw(self, codes: Tensor, first: Sequence[int], seeds: Tensor, skip: int = 0) -> Tensor:
         """``feed``, and draw the code that comes after each.
@@ -127,11 +142,44 @@ class Rows:
             (B, N - skip) int64.
         """
         if self.graphs is not None:
-            return self.graphs.draw(codes, first, seeds)[:, skip:]
+            return self.graphs.draw(codes, first, seeds)[0][:, skip:]
         logits = self.feed(codes, first, skip)
-        coming = torch.tensor(first, device=self.device)[:, None] + 1
-        coming = coming + torch.arange(skip, codes.shape[1], device=self.device)
-        return sample(logits, seeds[:, None], coming, self.sampling)
+        return sample(logits, seeds[:, None], self._coming(codes, first, skip), self.sampling)
+
+    def draw_scored(
+        self, codes: Tensor, first: Sequence[int], seeds: Tensor, skip: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """``draw``, and what ``score`` says of each code: (B, N - skip) and (B, N - skip, 2)."""
+        if self.graphs is not None:
+            drawn, scores = self.graphs.draw(codes, first, seeds, scored=True)
+            assert scores is not None
+            return drawn[:, skip:], scores[:, skip:]
+        logits = self._read(codes, first, skip)
+        coming = self._coming(codes, first, skip)
+        guided = self._combine(logits, coming)
+        drawn = sample(guided, seeds[:, None], coming, self.sampling)
+        return drawn, self.score(logits, guided, drawn)
+
+    def score(self, logits: Tensor, guided: Tensor, codes: Tensor) -> Tensor:
+        """How likely drawn codes were, at temperature 1 and unfiltered.
+
+        Args:
+            logits: (..., branches, V) of all branches.
+            guided: (..., V) what they make together.
+            codes: (...) int64.
+
+        Returns:
+            (..., 2) float32: the logarithm of a code's probability under the guided logits, and by
+            how much the instruction raised that logarithm: conditional less textless branch, where
+            both were run.
+        """
+        likelihood = _log_probability(guided, codes)
+        if logits.shape[-2] == 1:
+            return torch.stack([likelihood, torch.zeros_like(likelihood)], dim=-1)
+        text, textless = (
+            _log_probability(logits[..., branch, :], codes) for branch in (CONDITIONAL, TEXTLESS)
+        )
+        return torch.stack([likelihood, text - textless], dim=-1)
 
     def extent(self, first: Sequence[int], count: int) -> tuple[int, int]:
         """Branches that a pass runs and cached positions that it reads."""
@@ -140,8 +188,15 @@ class Rows:
         return branches, self.layout.visible(self.layout.end(fed))
 
     def step(
-        self, codes: Tensor, first: Tensor, seeds: Tensor, branches: int, visible: int
-    ) -> Tensor:
+        self,
+        codes: Tensor,
+        first: Tensor,
+        seeds: Tensor,
+        branches: int,
+        visible: int,
+        *,
+        scored: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
         """``draw`` as a function of tensors on the device alone: no shape depends on their values.
 
         Args:
@@ -149,15 +204,18 @@ class Rows:
             first: (B,) int64; S - 1 for a row that is to do nothing.
             seeds: (B,) int64.
             branches, visible: at least what ``extent`` says.
+            scored: also say what ``score`` does.
 
         Returns:
-            (B, N) int64.
+            (B, N) int64, and (B, N, 2) scores.
         """
         count = codes.shape[1]
         place = self._place(first, count, branches, visible)
         logits = self._run(codes, place, branches, visible, 0)
         coming = first[:, None] + 1 + torch.arange(count, device=self.device)
-        return sample(self._combine(logits, coming), seeds[:, None], coming, self.sampling)
+        guided = self._combine(logits, coming)
+        drawn = sample(guided, seeds[:, None], coming, self.sampling)
+        return drawn, self.score(logits, guided, drawn) if scored else None
 
     def _place(self, first: Tensor, count: int, branches: int, visible: int) -> "_Place":
         index = first[:, None] + torch.arange(count, device=self.device)
@@ -221,6 +279,7 @@ class Rows:
         logits = _read_texts(self.model, layout, self.cache, rows, x, self._text_bias)
         if layout.branches > NOTHING:
             logits = torch.cat([logits, self._nothing.expand(batch, 1, -1)], dim=1)
+        self.opening[rows] = logits.float()
         # Code 0 is guided wherever there is guidance at all.
         return self._combine(logits[:, None], None)[:, 0]
 
@@ -246,6 +305,11 @@ class Rows:
         for whole, part in ((self.cache.keys, cache.keys), (self.cache.values, cache.values)):
             whole[:, :, :, places] = part[:, :, :, : alone.prefix]
         return logits
+
+
+def _log_probability(logits: Tensor, codes: Tensor) -> Tensor:
+    """(..., V) logits, (...) codes -> (...) float32."""
+    return logits.float().log_softmax(-1).gather(-1, codes[..., None])[..., 0]
 
 
 def _read_texts(

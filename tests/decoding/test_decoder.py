@@ -1,15 +1,32 @@
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from editar_cli.conditioning import Dropped
 from editar_cli.config import SamplingConfig
-from editar_cli.decoding.decoder import FREE, Board, PassCost, Request, decode, run_lengths
+from editar_cli.decoding.decoder import (
+    FREE,
+    Board,
+    Decoded,
+    PassCost,
+    Request,
+    Score,
+    Strategy,
+    decode,
+    run_lengths,
+)
 from editar_cli.decoding.rows import Rows
 from editar_cli.decoding.sequential import Sequential
+from editar_cli.decoding.speculative import Speculative
+from editar_cli.models.gpt import EditARTransformer
+from editar_cli.sampling import guide, guide_image
+from editar_cli.training.editor import teacher_forcing
 from tests.decoding.tiny_requests import decode_all, packed_transformer, tiny_requests
+from tests.tiny_transformer import tiny_transformer
 
 SAMPLING = SamplingConfig(guidance=3.0, top_k=20)
 PLAIN = SamplingConfig(guidance=1.0, top_k=20)
@@ -402,3 +419,97 @@ def test_a_grid_of_one_code_works(guidance: float):
         model, tiny_requests(model, 3), SamplingConfig(guidance=guidance), rows=2
     )
     assert codes.shape == (3, 1) and passes == [0, 0, 0]
+
+
+def scored(requests: list[Request]) -> list[Request]:
+    return [replace(request, scored=True) for request in requests]
+
+
+def scores_of(
+    model: EditARTransformer,
+    requests: list[Request],
+    sampling: SamplingConfig,
+    strategy: Strategy,
+    **more,
+) -> tuple[list[Decoded], list[Score | None]]:
+    found = sorted(decode(model, requests, sampling, strategy, **more), key=lambda done: done.index)
+    return found, [done.score for done in found]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "guided"),
+    [
+        (SamplingConfig(guidance=3.0, top_k=5, temperature=0.7), 16),
+        (SamplingConfig(guidance=1.0, top_k=5), 0),
+        (SamplingConfig(guidance=3.0, guidance_interval=4, top_p=0.8), 6),
+        (SamplingConfig(guidance=2.0, image_guidance=1.5), 16),
+    ],
+)
+def test_scores_are_those_of_teacher_forcing(sampling: SamplingConfig, guided: int):
+    model = tiny_transformer()
+    forced = [None, torch.full((16,), FREE), torch.full((16,), FREE), None]
+    forced[1][[0, 3, 4, 5, 15]] = 7
+    forced[2][4:] = 2
+    requests = scored(tiny_requests(model, 4, forced=forced))
+    found, scores = scores_of(model, requests, sampling, Sequential(), rows=2)
+    for request, done, score in zip(requests, found, scores, strict=True):
+        logits = [
+            teacher_forcing(
+                model,
+                request.source_codes[None],
+                done.codes[None],
+                request.text[None],
+                Dropped(image=torch.tensor([image]), text=torch.tensor([text])),
+            ).logits[0]
+            for image, text in ((False, False), (False, True), (True, True))
+        ]
+        mixed = guide(logits[0], logits[1], sampling.guidance)
+        if sampling.image_guidance is not None:
+            mixed = guide_image(*logits, sampling.guidance, sampling.image_guidance)
+        mixed = torch.where((torch.arange(16) < guided)[:, None], mixed, logits[0])
+        free = (
+            torch.ones(16, dtype=torch.bool) if request.forced is None else request.forced == FREE
+        )
+        picked = [x.log_softmax(-1).gather(-1, done.codes[:, None])[:, 0] for x in (mixed, *logits)]
+        assert score is not None
+        assert score.likelihood == pytest.approx(float(picked[0][free].mean()), abs=1e-4)
+        free &= torch.arange(16) < guided
+        if not guided:
+            assert score.ratio is None
+        else:
+            raised = (picked[1] - picked[2])[free].mean()
+            assert score.ratio == pytest.approx(float(raised), abs=1e-4)
+
+
+@pytest.mark.parametrize("sampling", [SAMPLING, PLAIN])
+def test_scores_do_not_depend_on_the_strategy_the_window_or_the_batch(sampling: SamplingConfig):
+    model = packed_transformer(grid=8)
+    forced = [None, torch.full((64,), FREE), None, None, None]
+    forced[1][10:40] = 3
+    requests = scored(tiny_requests(model, 5, forced=forced))
+    _, plain = scores_of(model, requests, sampling, Sequential(), rows=1)
+    assert len({score.likelihood for score in plain if score is not None}) == 5
+    for strategy, rows, window in (
+        (Sequential(), 4, None),
+        (Speculative(), 1, None),
+        (Speculative(), 3, 7),
+        (Speculative(), 8, 64),
+    ):
+        found = scores_of(model, requests, sampling, strategy, rows=rows, window=window)[1]
+        assert found == plain, "to the last bit"
+
+
+def test_nothing_is_scored_that_did_not_ask(monkeypatch: pytest.MonkeyPatch):
+    model = packed_transformer()
+    requests = tiny_requests(model, 3)
+    codes, scores = scores_of(model, requests, SAMPLING, Sequential(), rows=2)
+    assert scores == [None] * 3
+    with monkeypatch.context() as patch:
+        patch.setattr(Rows, "score", None)
+        decode_all(model, requests, SAMPLING)
+    mixed = [requests[0], *scored(requests[1:2]), requests[2]]
+    found, scores = scores_of(model, mixed, SAMPLING, Speculative(), rows=3)
+    assert [score is None for score in scores] == [True, False, True]
+    assert all(torch.equal(a.codes, b.codes) for a, b in zip(codes, found, strict=True))
+    given = replace(scored(requests)[0], forced=requests[0].source_codes)
+    assert scores_of(model, [given], SAMPLING, Sequential(), rows=1)[1] == [None]

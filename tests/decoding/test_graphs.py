@@ -82,7 +82,13 @@ def test_a_shape_is_captured_when_it_comes_up_again(monkeypatch: pytest.MonkeyPa
     with torch.inference_mode():
         for count in (1, 1, 2, 1, 2):
             graphs.draw(torch.zeros(1, count, dtype=torch.int64), [0], torch.zeros(1).long())
-    assert [shape.count for shape in captures] == [1, 1, 2]
+        assert [shape.count for shape in captures] == [1, 1, 2]
+        for _ in range(2):
+            _, scores = graphs.draw(
+                torch.zeros(1, 2, dtype=torch.int64), [0], torch.zeros(1).long(), scored=True
+            )
+            assert scores is not None and scores.shape == (1, 2, 2)
+    assert [shape.scored for shape in captures] == [False] * 3 + [True]
 
 
 def test_without_capture_passes_go_on(monkeypatch: pytest.MonkeyPatch):
@@ -97,6 +103,6 @@ def test_without_capture_passes_go_on(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "CUDAGraph", refuse)
     codes, seeds = torch.zeros(1, 1, dtype=torch.int64), torch.zeros(1).long()
     with torch.inference_mode():
-        first = graphs.draw(codes, [0], seeds)
-        assert torch.equal(graphs.draw(codes, [0], seeds), first)
+        first, scores = graphs.draw(codes, [0], seeds)
+        assert torch.equal(graphs.draw(codes, [0], seeds)[0], first) and scores is None
     assert not graphs.capturing

@@ -346,7 +346,13 @@ def test_codes_are_drawn_from_the_logits(sampling: SamplingConfig):
         assert torch.equal(rows.draw(output[:, :4], first, seeds, skip), wanted[:, skip:])
         branches, visible = rows.extent(first, 4)
         stepped = rows.step(output[:, :4], torch.tensor(first), seeds, branches, visible)
-        assert torch.equal(stepped, wanted)
+        assert torch.equal(stepped[0], wanted) and stepped[1] is None
+        drawn, scores = rows.draw_scored(output[:, :4], first, seeds, skip)
+        assert torch.equal(drawn, wanted[:, skip:])
+        likely = logits.log_softmax(-1).gather(-1, wanted[..., None])[..., 0]
+        assert torch.equal(scores[..., 0], likely[:, skip:])
+        again = rows.step(output[:, :4], torch.tensor(first), seeds, branches, visible, scored=True)
+        torch.testing.assert_close(again[1][:, skip:], scores)
 
 
 def test_a_pass_reads_no_more_than_it_needs():
