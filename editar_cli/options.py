@@ -179,7 +179,18 @@ RecursiveOption = Annotated[
 NameOption = Annotated[
     str | None,
     typer.Option(
-        "--name", metavar="PATTERN", help='Names of outputs, such as "{stem}_{seed}{ext}".'
+        "--name",
+        metavar="PATTERN",
+        help='Names of outputs, such as "{stem}_{seed}{ext}"; {variation} is the number of one.',
+    ),
+]
+VariationsOption = Annotated[
+    int,
+    typer.Option(
+        "--variations",
+        metavar="N",
+        min=1,
+        help="Results per picture, each with another seed, numbered from 1.",
     ),
 ]
 FormatOption = Annotated[
@@ -292,6 +303,7 @@ class OutputOptions(Group):
     overwrite: OverwriteOption = False
     on_exists: OnExistsOption = None
     report: ReportOption = None
+    variations: VariationsOption = 1
 
     def __post_init__(self) -> None:
         if self.report is not None:

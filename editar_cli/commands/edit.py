@@ -57,6 +57,7 @@ def edit(
         seed=running.seed,
         in_place=in_place,
         on_exists=outputs.rule.value,
+        variations=outputs.variations,
     )
     plan = batch.plan_jobs(words, text, placement, recursive=inputs.recursive, rows=rows)
     review = Review(outputs.report, plan, messages)

@@ -120,6 +120,8 @@ def translate(
 
     if map_only and save_map is not None:
         raise UsageError("--map-only and --save-map: the maps are the results; -o names the folder")
+    if map_only and outputs.variations > 1:
+        raise UsageError("--map-only and --variations: a picture has one map")
     rows = read_list(inputs.from_file) if inputs.from_file is not None else []
     words, text = batch.split_caption(items or [], caption, other_inputs=bool(rows))
     if map_only and (text is not None or frame.size is not options.Size.SOURCE):
@@ -142,6 +144,7 @@ def translate(
         tag=f"{mode}-map" if map_only else mode,
         maps=save_map,
         preview=preview,
+        variations=outputs.variations,
     )
     tags = ["edited", "preview"]
     if input is Input.PHOTO:

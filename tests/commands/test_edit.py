@@ -329,3 +329,38 @@ def test_the_embedded_model_follows_the_instruction(
     )
     assert edited.shape == source.shape
     assert claim(edited.mean() / source.mean(), np.ptp(edited, 2).mean() / np.ptp(source, 2).mean())
+
+
+def test_variations_are_pictures_of_their_own(edit, tmp_path):
+    photo(tmp_path / "in.png")
+    result = edit("in.png", "make it snowy", "--variations", "3", "--json")
+    assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["output"] for line in lines] == [f"in.edited-{n}.png" for n in (1, 2, 3)]
+    assert [line["variation"] for line in lines] == [1, 2, 3]
+    assert len({line["seed"] for line in lines}) == 3
+    data = [(tmp_path / line["output"]).read_bytes() for line in lines]
+    assert len(set(data)) == 3
+    assert edit("in.png", "make it snowy", "-o", "alone.png").returncode == 0
+    assert (tmp_path / "alone.png").read_bytes() == data[0], "the first is the picture alone"
+    assert edit("in.png", "make it snowy", "--variations", "3", "--batch-size", "1", "-o",
+                "slow/").returncode == 0  # fmt: skip
+    assert [(tmp_path / f"slow/in-{n}.png").read_bytes() for n in (1, 2, 3)] == data
+
+
+def test_a_folder_with_variations_is_no_input_of_the_next_run(edit, tmp_path):
+    photo(tmp_path / "photos/a.png")
+    assert edit("photos/a.png", "at night", "--variations", "2").returncode == 0
+    again = edit("photos", "at night", "--dry-run")
+    assert again.stdout.decode().splitlines() == ["photos/a.png -> photos.edited/a.png"]
+
+
+def test_variations_need_names_before_a_model_loads(call_editar, tmp_path):
+    photo(tmp_path / "in.png")
+    for more, message in (
+        (("-o", "-"), b"--variations and -o -"),
+        (("--in-place",), b"--in-place and --variations"),
+        (("--name", "{stem}.png"), b"put {variation} into it"),
+    ):
+        result = call_editar("edit", "in.png", "x", "--variations", "2", "--model", "none", *more)
+        assert result.returncode == 2 and message in result.stderr

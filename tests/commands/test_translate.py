@@ -17,6 +17,7 @@ from editar_cli.geometry import Fit, Geometry
 from editar_cli.models.depth import DepthConfig, DepthNetwork
 from editar_cli.modes import _small_depth
 from editar_cli.modes.segmentation import palette
+from editar_cli.translator import MapSource
 
 OPENINGS = {
     "canny": "Given the canny edge image, generate an image following the description: ",
@@ -649,3 +650,24 @@ def test_pictures_do_not_depend_on_batch_size_order_or_company(translate, tmp_pa
         assert data == (tmp_path / f"all/{i}.png").read_bytes()
         if i in (1, 3):
             assert data == (tmp_path / f"some/{i}.png").read_bytes()
+
+
+def test_variations_of_a_translation_share_their_map(translate, tmp_path, monkeypatch):
+    photo(tmp_path / "in.png")
+    found = []
+    whole = MapSource.for_model
+    monkeypatch.setattr(MapSource, "for_model", lambda *args: (found.append(1), whole(*args))[1])
+    result = translate(
+        "--mode", "canny", "in.png", "--variations", "3", "--save-map", "maps", "-o", "out/"
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.decode().split() == [f"out/in-{n}.png" for n in (1, 2, 3)]
+    assert len({(tmp_path / f"out/in-{n}.png").read_bytes() for n in (1, 2, 3)}) == 3
+    assert len(found) == 1, "the map is found once"
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["in.png"]
+
+
+def test_maps_alone_have_no_variations(translate, tmp_path):
+    photo(tmp_path / "in.png")
+    result = translate("--mode", "canny", "in.png", "--map-only", "--variations", "2")
+    assert result.returncode == 2 and b"--map-only and --variations" in result.stderr
