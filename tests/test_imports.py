@@ -35,7 +35,7 @@ LINES = [
         "tensorfiles",
         "lists",
     },
-    {"errors", "config", "embedded", "overlap"},
+    {"errors", "config", "embedded", "folders", "overlap"},
 ]
 # Importer and imported of the same line.
 WITHIN = {

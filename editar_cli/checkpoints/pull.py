@@ -10,10 +10,10 @@ from editar_cli.checkpoints.registry import (
     HubFile,
     KnownModel,
     bundle_folder,
-    home,
     readable_size,
 )
 from editar_cli.errors import CheckpointError
+from editar_cli.folders import home
 from editar_cli.tensorfiles import few
 
 

@@ -1,12 +1,11 @@
 """Known models: where each comes from, how large it is, and where it lies on this machine."""
 
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from editar_cli.embedded import CONFIG, EMBEDDED, embedded_folder
 from editar_cli.errors import CheckpointError, UsageError
+from editar_cli.folders import home
 from editar_cli.text import T5_HUB_ID
 
 
@@ -115,17 +114,6 @@ def known_model(name: str) -> KnownModel:
     if name not in KNOWN:
         raise UsageError(f"{name}: not a known model; known are {', '.join((EMBEDDED, *KNOWN))}")
     return KNOWN[name]
-
-
-def home() -> Path:
-    """The folder converted models are kept in: ``$EDITAR_HOME``, else this user's cache folder."""
-    if given := os.environ.get("EDITAR_HOME"):
-        return Path(given).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "editar"
-    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
-    base = os.environ.get(variable)
-    return (Path(base) if base else Path.home() / ".cache") / "editar"
 
 
 def bundle_folder(name: str) -> Path:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from editar_cli.models.attention import cached_attention, causal_attention
 from editar_cli.models.kv_cache import KVCache, Window
 from editar_cli.models.linear import faster
+from editar_cli.models.native.blocks import FusedBlocks
 from editar_cli.models.rope import rotary_table, rotate
 
 
@@ -98,6 +99,7 @@ class EditARTransformer(nn.Module):
             self.adapter = nn.Conv2d(config.dim, config.adapter_dim, 2, stride=2)
         self.text_dropout = nn.Dropout(config.dropout)
         self.register_buffer("turns", self._turns(), persistent=False)
+        self._fused: FusedBlocks | None = None
 
     def _turns(self) -> Tensor:
         c = self.config
@@ -117,6 +119,7 @@ class EditARTransformer(nn.Module):
         faster(self.text_projection)
         faster(self.blocks, int8=int8)
         self.head = cast(nn.Linear, faster(self.head, int8=int8))
+        self._fused = FusedBlocks.of(self.blocks)
 
     def embed_codes(self, codes: Tensor) -> Tensor:
         """(B, N) int64 codes in [0, V) -> (B, N, D)."""
@@ -149,6 +152,9 @@ class EditARTransformer(nn.Module):
         Returns:
             (B, N, D) hidden states before the final norm.
         """
+        if self._fused is not None and self._fused.suits(x, window, bias):
+            assert window is not None and bias is not None
+            return self._fused(x, turns, window, bias)
         for i, block in enumerate(self.blocks):
             x = block(x, turns, window, bias, i)
         return x

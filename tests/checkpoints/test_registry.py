@@ -9,7 +9,6 @@ from editar_cli import embedded
 from editar_cli.checkpoints.registry import (
     KNOWN,
     bundle_folder,
-    home,
     known_model,
     readable_size,
     resolve_model,
@@ -60,24 +59,6 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         known_model("edit-r")
     with pytest.raises(UsageError, match="neither a folder nor a known name; known are mini"):
         resolve_model("edit-r")
-
-
-def test_home_is_given_or_the_cache_of_this_user(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert home() == tmp_path / "home"
-    monkeypatch.delenv("EDITAR_HOME")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert home() == tmp_path / "xdg" / "editar"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert home() == tmp_path / ".cache" / "editar"
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert home() == tmp_path / "Library" / "Caches" / "editar"
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert home() == tmp_path / "local" / "editar"
 
 
 def test_the_embedded_model_is_in_the_package_or_beside_it(

@@ -44,6 +44,12 @@ def fresh() -> None:
     has_int8_kernel.cache_clear()
 
 
+@pytest.fixture
+def no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's operators alone."""
+    monkeypatch.setattr(linear, "kernels", lambda: None)
+
+
 @packs
 @pytest.mark.parametrize(("inputs", "outputs"), SHAPES)
 @pytest.mark.parametrize("shape", [(1,), (2,), (5,), (65,), (1, 1), (3, 7), (2, 1, 3), (1, 1, 1)])
@@ -124,6 +130,7 @@ def test_eight_bits_stay_near_the_plain_layer(dtype: torch.dtype, rows: int):
 
 
 @int8_kernel
+@pytest.mark.usefixtures("no_kernels")
 def test_both_ways_of_an_eight_bit_product_agree_within_bfloat16_rounding():
     layer = Int8Linear(weights(320, 96).bfloat16())
     x = random(INT8_KERNEL_ROWS, 320).bfloat16()
@@ -135,6 +142,7 @@ def test_both_ways_of_an_eight_bit_product_agree_within_bfloat16_rounding():
 
 
 @int8_kernel
+@pytest.mark.usefixtures("no_kernels")
 @pytest.mark.parametrize("rows", [INT8_KERNEL_ROWS - 1, INT8_KERNEL_ROWS])
 def test_few_rows_go_through_the_kernel(monkeypatch: pytest.MonkeyPatch, rows: int):
     layer = Int8Linear(weights(64, 48).bfloat16())
@@ -262,7 +270,9 @@ def test_the_int8_product_is_for_bfloat16_alone(fresh: None):
     assert not has_int8_kernel("mps", torch.bfloat16)
 
 
-def test_a_build_without_an_int8_product_unpacks(fresh: None, monkeypatch: pytest.MonkeyPatch):
+def test_a_build_without_an_int8_product_unpacks(
+    fresh: None, no_kernels: None, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(linear, "has_int8_kernel", lambda device, dtype: False)
     layer = Int8Linear(weights(64, 48).bfloat16())
     x = random(3, 64).bfloat16()
