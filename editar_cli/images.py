@@ -547,7 +547,8 @@ def glance(path: Path) -> Glance:
             with Image.open(path) as image:
                 # What a broken EXIF says is nothing, here as in _upright.
                 with contextlib.suppress(*_DAMAGE):
-                    turned = image.getexif().get(_EXIF_ORIENTATION, 1)
+                    # Not image.getexif(): that of a PNG would decode the whole picture.
+                    turned = Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1)
                     turned = turned if turned in range(2, 9) else 1
                     return _glance_of(image, turned)
                 return _glance_of(image, 1)

@@ -436,3 +436,16 @@ def test_a_small_copy_looks_like_its_picture(tmp_path):
     copy = Image.open(io.BytesIO(data))
     assert (copy.size, extension, copy.mode) == ((100, 100), ".webp", "RGBA")
     assert copy.getpixel((50, 50))[3] == 60
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_a_glance_decodes_nothing(tmp_path, monkeypatch, name):
+    path = saved(tmp_path, Image.fromarray(gradient(300, 200)), name)
+
+    def load(self):
+        raise AssertionError("decoded")
+
+    for kind in ("PngImagePlugin.PngImageFile", "JpegImagePlugin.JpegImageFile"):
+        monkeypatch.setattr(f"PIL.{kind}.load", load)
+    monkeypatch.setattr("PIL.WebPImagePlugin.WebPImageFile.load", load)
+    assert images.glance(path).size == (300, 200)

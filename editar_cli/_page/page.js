@@ -13,6 +13,7 @@ const STATUSES = { done: "Done", failed: "Failed", skipped: "Skipped", planned: 
 let shown = all;
 let current = null;
 let filter = "all";
+let printing = false;
 
 function make(tag, className, ...children) {
   const element = document.createElement(tag);
@@ -222,18 +223,14 @@ function empty(entry) {
   // What the keyboard stands on stays.
   if (entry.card.contains(document.activeElement)) return;
   entry.filled = false;
-  blank(entry);
-}
-
-function blank(entry) {
-  entry.card.replaceChildren(make("div", "mat"), make("div", "caption"));
+  entry.card.replaceChildren();
 }
 
 const near = new IntersectionObserver((changes) => {
   for (const change of changes) {
     const entry = change.target.entry;
     if (change.isIntersecting && !entry.filled) refill(entry);
-    else if (!change.isIntersecting && entry.filled) empty(entry);
+    else if (!change.isIntersecting && entry.filled && !printing) empty(entry);
   }
 }, { rootMargin: "900px 0px" });
 
@@ -250,7 +247,6 @@ function build() {
     card.setAttribute("aria-label", `${nameOf(entry)}, ${entry.status}`);
     card.style.setProperty("--shown", Math.min(WIDEST, Math.max(NARROWEST, entry.ratio)).toFixed(4));
     card.addEventListener("focusin", () => { current = entry; });
-    blank(entry);
     part.append(card);
   });
   grid.classList.toggle("few", all.length <= MANY);
@@ -341,11 +337,16 @@ function focusCard(entry) {
   if (target) target.focus({ preventScroll: true });
 }
 
-viewer.addEventListener("close", () => {
-  byId("viewer-room").replaceChildren();
-  if (current) go(current, "center");
-});
-byId("viewer-close").addEventListener("click", () => viewer.close());
+function closeLarge() {
+  // Closing gives the focus back to where it was before, maybe many pictures ago.
+  const entry = current;
+  viewer.close();
+  go(entry, "nearest");
+}
+
+viewer.addEventListener("cancel", (event) => { event.preventDefault(); closeLarge(); });
+viewer.addEventListener("close", () => byId("viewer-room").replaceChildren());
+byId("viewer-close").addEventListener("click", closeLarge);
 
 // Keys.
 
@@ -402,7 +403,9 @@ search.addEventListener("input", () => {
   clearTimeout(waiting);
   waiting = setTimeout(select, 120);
 });
+addEventListener("afterprint", () => { printing = false; });
 addEventListener("beforeprint", () => {
+  printing = true;
   for (const entry of shown) {
     if (!entry.filled) refill(entry);
     for (const element of entry.card.querySelectorAll("img")) element.loading = "eager";
