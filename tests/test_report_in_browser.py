@@ -154,6 +154,9 @@ def test_keys_move_the_divider_and_go_from_picture_to_picture(browser, folder):
     browser.press("k", "Right")
     assert browser.run("return document.getElementById('viewer-name').textContent") == "8.png"
     assert value(browser, ".viewer .pics") == 52
+    browser.run("document.getElementById('viewer-on').click()")
+    assert browser.run("return document.getElementById('viewer-name').textContent") == "9.png"
+    browser.run("document.getElementById('viewer-back').click()")
     browser.press("Escape")
     assert browser.run(current) == "8.png, done"
     browser.press("?")

@@ -346,6 +346,8 @@ function closeLarge() {
 
 viewer.addEventListener("cancel", (event) => { event.preventDefault(); closeLarge(); });
 viewer.addEventListener("close", () => byId("viewer-room").replaceChildren());
+byId("viewer-back").addEventListener("click", () => step(-1));
+byId("viewer-on").addEventListener("click", () => step(1));
 byId("viewer-close").addEventListener("click", closeLarge);
 
 // Keys.
