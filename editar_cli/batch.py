@@ -470,7 +470,7 @@ def _walk(
             name = Path(entry.name)
             if entry.name.startswith(".") or ours.fullmatch(name.stem):
                 continue
-            if name.suffix.lower() in images.FORMATS and entry.is_file():
+            if images.is_picture_name(name) and entry.is_file():
                 path = Path(entry.path)
                 yield _Found(path, path.relative_to(root).as_posix(), root)
         names = {entry.name for entry in entries}
@@ -495,12 +495,17 @@ def _sibling(root: Path, placement: Placement) -> Path:
 
 def _place(item: _Found, placement: Placement, folder: Path | None, variation: int) -> Path | None:
     if placement.in_place:
+        if item.path is not None and images.written_extension(item.path.suffix) != item.path.suffix:
+            raise UsageError(
+                f"--in-place: {item.path} is HEIC, which cannot be written here; leave it out, "
+                "or pip install pillow-heif"
+            )
         return item.path
     if item.row is not None and item.row.output is not None:
         return placement.numbered(item.row.output, variation)
     if item.path is None:
         return _place_stream(placement, folder, variation)
-    stem, extension = item.path.stem, item.path.suffix
+    stem, extension = item.path.stem, images.written_extension(item.path.suffix)
     if folder is None and placement.output is not None:
         if placement.output == STREAM:
             return None

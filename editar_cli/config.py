@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from editar_cli.errors import UsageError
 
+MAX_PIXELS = 200_000_000
+"""A picture may have this many pixels by default: more than any camera makes."""
+
 
 def _require(ok: bool, flag: str, value: object, allowed: str) -> None:
     if not ok:

@@ -6,15 +6,18 @@ A sampling flag left out is ``None``: the model's own defaults, stored in its bu
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from editar_cli.config import SamplingConfig
+from editar_cli.config import MAX_PIXELS, SamplingConfig
 from editar_cli.console import Messages
 from editar_cli.errors import UsageError
 from editar_cli.flags import Group
 from editar_cli.geometry import Fit
+
+if TYPE_CHECKING:
+    from editar_cli.images import ReadOptions
 
 
 class DType(StrEnum):
@@ -240,6 +243,40 @@ MaxFailuresOption = Annotated[
         help="Stop when so many pictures have failed. Default: never.",
     ),
 ]
+MaxPixelsOption = Annotated[
+    int,
+    typer.Option(
+        "--max-pixels",
+        metavar="N",
+        min=1,
+        help="Pictures with more pixels are refused, before they are unpacked.",
+    ),
+]
+AllowTruncatedOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-truncated",
+        help="Take files that are damaged or cut short as far as they can be read.",
+    ),
+]
+FrameOption = Annotated[
+    int | None,
+    typer.Option(
+        "--frame",
+        metavar="N",
+        min=1,
+        help="Of animations and files of several pages, take this one; the first is 1. Default: "
+        "such files are refused.",
+    ),
+]
+StripOption = Annotated[
+    bool,
+    typer.Option(
+        "--strip",
+        help="Write no EXIF, no XMP, no text and no note of how it was made. The colour profile, "
+        "without which colours would look different, and the resolution stay.",
+    ),
+]
 FromFileOption = Annotated[
     str | None,
     typer.Option(
@@ -290,6 +327,24 @@ class InputOptions(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReadingOptions(Group):
+    """What is read of pictures, and which are refused."""
+
+    max_pixels: MaxPixelsOption = MAX_PIXELS
+    allow_truncated: AllowTruncatedOption = False
+    frame: FrameOption = None
+
+    @property
+    def rules(self) -> "ReadOptions":
+        """The same for ``images.read_image``."""
+        from editar_cli.images import ReadOptions
+
+        return ReadOptions(
+            max_pixels=self.max_pixels, allow_truncated=self.allow_truncated, frame=self.frame
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputOptions(Group):
     """Where results go.
 
@@ -304,6 +359,7 @@ class OutputOptions(Group):
     on_exists: OnExistsOption = None
     report: ReportOption = None
     variations: VariationsOption = 1
+    strip: StripOption = False
 
     def __post_init__(self) -> None:
         if self.report is not None:

@@ -21,7 +21,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from editar_cli import images
+from editar_cli import images, metadata
 from editar_cli.batch import Job
 from editar_cli.errors import ImageError
 from editar_cli.overlap import Workers
@@ -224,6 +224,8 @@ def run_jobs(
     slots: int,
     threads: int,
     format: str = "auto",
+    read: images.ReadOptions | None = None,
+    strip: bool = False,
     doing: str = "editing",
     most_failures: int | None = None,
     on_progress: Callable[[float, str], None] = lambda done, what: None,
@@ -244,6 +246,8 @@ def run_jobs(
         threads: that read and write; with 0 pictures are read and written between runs of the
             model.
         format: format of results for standard output: ``auto`` or an extension without its dot.
+        read: which pictures are refused.
+        strip: write no metadata.
         doing: what is going on, in a word.
         most_failures: stop after so many outcomes with an error, 1 or more; then only those that
             are written already are told.
@@ -258,6 +262,8 @@ def run_jobs(
             workers=workers,
             slots=min(slots, max(1, len(jobs))),
             format=format,
+            read=read or images.ReadOptions(),
+            strip=strip,
             most_failures=most_failures,
             on_outcome=on_outcome,
             doing=doing,
@@ -349,6 +355,8 @@ class _Run(Generic[P, R]):
     workers: Workers
     slots: int
     format: str
+    read: images.ReadOptions
+    strip: bool
     most_failures: int | None
     on_outcome: Callable[[Outcome], None]
     doing: str
@@ -494,7 +502,7 @@ class _Run(Generic[P, R]):
         job, data = reading.job, reading.data
         reading.data = b""
         try:
-            source = _source_of(job, data)
+            source = _source_of(job, data, self.read)
             return self.maker.prepare(Asked(source=source, text=job.instruction, seed=seed))
         except ImageError as error:
             return error
@@ -529,8 +537,9 @@ class _Run(Generic[P, R]):
         error: ImageError | None = None
         try:
             made = self.maker.finish(prepared, result)
-            data = _write(job, made, _note(self.maker.facts, job, seed), self.format)
-            notes = made.notes
+            note = _note({**self.maker.facts, **self.read.facts}, job, seed)
+            data = _write(job, made, note, format=self.format, strip=self.strip)
+            notes = (*made.like.notes, *made.notes)
         except ImageError as reason:
             error = reason
         except MemoryError:
@@ -598,28 +607,30 @@ class _Run(Generic[P, R]):
         self.on_fewer_slots(slots)
 
 
-def _source_of(job: Job, data: bytes) -> images.Source:
+def _source_of(job: Job, data: bytes, options: images.ReadOptions) -> images.Source:
     if job.source is not None:
-        return images.read_image(job.source)
+        return images.read_image(job.source, options=options)
     if not data:
         raise ImageError("standard input: is empty")
-    return images.read_image(BytesIO(data), name="standard input")
+    return images.read_image(BytesIO(data), name="standard input", options=options)
 
 
-def _note(facts: Mapping[str, object], job: Job, seed: int) -> str:
-    return f"editar {json.dumps({**facts, job.asked: job.instruction, 'seed': seed})}"
+def _note(facts: Mapping[str, object], job: Job, seed: int) -> metadata.Note:
+    return {**facts, job.asked: job.instruction, "seed": seed}
 
 
-def _write(job: Job, made: Made, note: str, format: str) -> bytes | None:
+def _write(job: Job, made: Made, note: metadata.Note, *, format: str, strip: bool) -> bytes | None:
     """Write the files of a picture; the bytes of one for standard output are given back."""
-    path = job.output or Path(made.like.extension if format == "auto" else f"stdout.{format}")
+    extension = images.written_extension(made.like.extension) if format == "auto" else f".{format}"
+    path = job.output or Path(f"stdout{extension}")
     name = images.output_format(path, made.like)
-    data = images.encode_image(made.pixels, made.like, format=name, note=note)
+    encode = partial(images.encode_image, note=note, strip=strip)
+    data = encode(made.pixels, made.like, format=name)
     # The result last: where it stands, all that belongs to it stands too.
     for what, file in job.beside.items():
         plain = images.Source(name=str(file), pixels=made.beside[what])
         kind = images.output_format(file, plain)
-        images.write_image(file, images.encode_image(plain.pixels, plain, format=kind, note=note))
+        images.write_image(file, encode(plain.pixels, plain, format=kind))
     if job.output is None:
         return data
     images.write_image(job.output, data)

@@ -360,7 +360,13 @@ def new_picture(source: images.Source) -> images.Source:
     colour profile (the model writes sRGB).
     """
     return images.Source(
-        name=source.name, pixels=source.pixels, mode="RGB", format=source.format, dpi=source.dpi
+        name=source.name,
+        pixels=source.pixels,
+        mode="RGB",
+        format=source.format,
+        storage=replace(source.storage, tables={}),
+        dpi=source.dpi,
+        notes=source.notes,
     )
 
 

@@ -26,6 +26,8 @@ LINES = [
     {
         "models",
         "images",
+        "metadata",
+        "containers",
         "text",
         "modes",
         "synthesis",
@@ -55,6 +57,8 @@ WITHIN = {
     ("decoding", "sampling"),
     ("decoding", "conditioning"),
     ("images", "geometry"),
+    ("images", "metadata"),
+    ("images", "containers"),
     ("images", "restoration"),
     # The embedded text encoder is run by models/bert.py.
     ("text", "models"),

@@ -13,6 +13,7 @@ from editar_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from editar_cli.batch import Plan
+    from editar_cli.images import ReadOptions
     from editar_cli.pipeline import Maker, Outcome
 
 
@@ -66,6 +67,8 @@ def run(
     json_lines: bool,
     most_failures: int | None,
     review: Review,
+    read: "ReadOptions | None" = None,
+    strip: bool = False,
     in_place: bool = False,
     rule_given: bool = False,
 ) -> None:
@@ -80,6 +83,8 @@ def run(
         json_lines: one line of JSON for each picture.
         most_failures: stop when so many have failed; ``None`` is never.
         review: told all, and written at the end whatever the end is.
+        read: which pictures are refused.
+        strip: write no metadata.
         in_place: inputs are replaced.
         rule_given: the command had ``--on-exists``.
 
@@ -108,6 +113,8 @@ def run(
                 slots=session.slots,
                 threads=session.threads,
                 format=format,
+                read=read,
+                strip=strip,
                 doing=verbs[0],
                 most_failures=most_failures,
                 on_progress=show,

@@ -1,4 +1,4 @@
-"""PIE-Bench's figures: of one edit, of folders that other programs left, and with what is missing."""
+"""PIE-Bench's figures: of one edit, of folders of other programs, and with what is missing."""
 
 import json
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from editar_cli.embedded import embedded_folder
+from editar_cli.metadata import how_made
 from tests.conftest import subprocess_settings
 
 
@@ -364,3 +365,56 @@ def test_variations_need_names_before_a_model_loads(call_editar, tmp_path):
     ):
         result = call_editar("edit", "in.png", "x", "--variations", "2", "--model", "none", *more)
         assert result.returncode == 2 and message in result.stderr
+
+
+def test_a_frame_of_an_animation_is_edited_and_the_note_says_which(edit, tmp_path):
+    frames = [Image.new("RGB", (60, 40), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "in.gif", save_all=True, append_images=frames[1:])
+    refused = edit("in.gif", "at night")
+    assert refused.returncode == 1
+    assert b"in.gif: holds 2 frames or pages; --frame N takes one, from 1" in refused.stderr
+    assert edit("in.gif", "at night", "--frame", "3").returncode == 1
+    assert edit("in.gif", "at night", "--frame", "0").returncode == 2
+    assert edit("in.gif", "at night", "--frame", "2", "-o", "out.png").returncode == 0
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.size == (60, 40)
+        assert json.loads(image.text["editar"])["frame"] == 2
+
+
+def test_a_damaged_picture_is_edited_where_it_is_allowed_with_a_note(edit, tmp_path):
+    data = photo(tmp_path / "in.jpg", 300, 200).read_bytes()
+    (tmp_path / "in.jpg").write_bytes(data[: len(data) // 2])
+    refused = edit("in.jpg", "at night")
+    assert refused.returncode == 1
+    assert b"damaged or cut short" in refused.stderr and b"--allow-truncated" in refused.stderr
+    done = edit("in.jpg", "at night", "--allow-truncated", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["notes"] == [
+        "is damaged or cut short: parts of it are filled in"
+    ]
+
+
+def test_the_limit_of_pixels_can_be_set(edit, tmp_path):
+    photo(tmp_path / "in.jpg")
+    refused = edit("in.jpg", "at night", "--max-pixels", "2399")
+    assert refused.returncode == 1
+    assert b"60 x 40 pixels are more than the 2399 that --max-pixels allows" in refused.stderr
+    assert edit("in.jpg", "at night", "--max-pixels", "2400").returncode == 0
+
+
+def test_stripping_leaves_no_word_of_camera_or_instruction(edit, tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    Image.new("RGB", (60, 40), "teal").save(tmp_path / "in.jpg", exif=exif, comment=b"hello")
+    assert edit("in.jpg", "at night", "-o", "kept.jpg").returncode == 0
+    assert edit("in.jpg", "at night", "-o", "bare.jpg", "--strip").returncode == 0
+    kept, bare = ((tmp_path / name).read_bytes() for name in ("kept.jpg", "bare.jpg"))
+    for word in (b"camera", b"hello", b"at night", b"ns.adobe.com"):
+        assert word in kept and word not in bare
+
+
+def test_a_result_tells_how_it_was_made(edit, tmp_path):
+    photo(tmp_path / "in.webp")
+    assert edit("in.webp", "at night", "--seed", "4").returncode == 0
+    made = how_made(tmp_path / "in.edited.webp")
+    assert (made["instruction"], made["model"]) == ("at night", "tiny")
