@@ -88,6 +88,8 @@ _JPEG_MEAN = 57.625
 _TIFF_KEPT = frozenset({"raw", "packbits", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate"})
 
 _EXIF_ORIENTATION = 0x0112
+# Sides of a picture of which one is so many times the other are not enlarged whole.
+_LONG = 16
 
 # What Pillow raises on damaged files, beyond OSError.
 _DAMAGE = (
@@ -609,8 +611,18 @@ def prepare(source: Source, size: int, fit: Fit) -> NDArray[np.float32]:
         (3, size, size) float32 in [-1, 1].
     """
     geometry = Geometry.of(source=source.size, size=size, fit=fit)
-    image = Image.fromarray(over_white(source)).resize(geometry.scaled, Image.Resampling.LANCZOS)
+    image = Image.fromarray(over_white(source))
     left, top = geometry.offset
+    if max(geometry.scaled) > _LONG * size:
+        # The same square up to rounding, without a strip that could fill the memory.
+        across, down = (
+            length / scaled for length, scaled in zip(source.size, geometry.scaled, strict=True)
+        )
+        box = (left * across, top * down, (left + size) * across, (top + size) * down)
+        image = image.resize((size, size), Image.Resampling.LANCZOS, box=box)
+        left = top = 0
+    else:
+        image = image.resize(geometry.scaled, Image.Resampling.LANCZOS)
     pixels = np.asarray(image)[max(0, top) : top + size, max(0, left) : left + size]
     height, width = pixels.shape[:2]
     before = (max(0, -top), max(0, -left))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from editar_cli import batch
+from editar_cli import batch, images
 from editar_cli.batch import Placement, plan_jobs, split_caption, split_positionals
 from editar_cli.errors import UsageError
 from editar_cli.lists import Row
@@ -513,3 +513,26 @@ def test_all_variations_have_one_map_and_a_preview_each(folder):
         "map": Path("maps/a.png"), "preview": Path("o/a-1.preview.jpg")
     }  # fmt: skip
     assert jobs[1].beside == {"preview": Path("o/a-2.preview.jpg")}
+
+
+def test_heic_is_found_in_folders_where_it_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for name in ("a.heic", "b.HEIF", "c.jpg"):
+        (tmp_path / "photos" / name).touch()
+    for readable, writable, outputs in (
+        (True, True, ["a.heic", "b.HEIF", "c.jpg"]),
+        (True, False, ["a.jpg", "b.jpg", "c.jpg"]),
+        (False, False, ["c.jpg"]),
+    ):
+        monkeypatch.setattr(images, "can_read_heif", lambda readable=readable: readable)
+        monkeypatch.setattr(images, "can_write_heif", lambda writable=writable: writable)
+        plan = plan_jobs(["photos"], "x", Placement())
+        assert [job.output.name for job in plan.jobs] == outputs
+
+
+def test_heic_that_cannot_be_written_is_not_replaced_in_place(tmp_path, monkeypatch):
+    (tmp_path / "a.heic").touch()
+    monkeypatch.setattr(images, "can_write_heif", lambda: False)
+    with pytest.raises(UsageError, match=r"--in-place: .*a\.heic is HEIC"):
+        plan_jobs([str(tmp_path / "a.heic")], "x", Placement(in_place=True))

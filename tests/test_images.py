@@ -994,3 +994,11 @@ def test_heic_that_cannot_be_written_becomes_jpeg(monkeypatch):
     source = images.Source(name="a.heic", pixels=gradient(), format="HEIF")
     with pytest.raises(ImageError, match=r"a\.heic: HEIC cannot be written here; give --f"):
         images.output_format(Path("a.heic"), source)
+
+
+@pytest.mark.parametrize("size", [(1100, 20), (20, 1100)])
+def test_of_a_long_strip_only_what_the_square_shows_is_enlarged(monkeypatch, size):
+    source = images.source_from_image(Image.fromarray(gradient(*size)))
+    square = images.prepare(source, 64, Fit.CROP)
+    monkeypatch.setattr(images, "_LONG", 1000)
+    assert np.abs(square - images.prepare(source, 64, Fit.CROP)).max() <= 1.01 / 127.5
