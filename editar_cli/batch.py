@@ -7,7 +7,7 @@ import glob
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -38,6 +38,7 @@ class Placement:
         maps: folder for condition maps, or ``None``.
         preview: write ``<output>.preview.<ext>`` beside each output.
         variations: results per picture; their names differ where there are several.
+        sheet: contact sheet of the run, or ``None``; neither it nor its further pages are inputs.
 
     Raises:
         UsageError: two of these contradict each other.
@@ -53,9 +54,15 @@ class Placement:
     maps: Path | None = None
     preview: bool = False
     variations: int = 1
+    sheet: Path | None = None
 
     def __post_init__(self) -> None:
         assert self.variations >= 1, self.variations
+        if self.sheet is not None:
+            if self.in_place:
+                raise UsageError("--sheet and --in-place: no source is left to show beside it")
+            if self.output == STREAM:
+                raise UsageError("--sheet and -o -: a sheet shows files; give -o FILE")
         if self.variations > 1:
             if self.in_place:
                 raise UsageError("--in-place and --variations: a picture is replaced by one result")
@@ -93,6 +100,14 @@ class Placement:
         if self.variations == 1:
             return file
         return file.with_name(f"{file.stem}-{variation + 1}{file.suffix}")
+
+    def is_sheet(self, file: Path) -> bool:
+        """Whether a file is a page of the run's contact sheet."""
+        if self.sheet is None or file.suffix != self.sheet.suffix:
+            return False
+        stem = re.sub(r"-\d+$", "", file.stem) if file.stem != self.sheet.stem else file.stem
+        folders = (os.path.realpath(path.parent) for path in (file, self.sheet))
+        return stem == self.sheet.stem and len(set(folders)) == 1
 
     def _names_are_equal(self) -> bool:
         return self._format_name("stem", ".png", 0) == self._format_name("stem", ".png", 1)
@@ -302,7 +317,14 @@ def plan_jobs(
     one_file = not rows and len(inputs) == 1
     one_file = one_file and not os.path.isdir(inputs[0]) and not _is_glob(inputs[0])
     folder = _output_folder(placement, one_file=one_file or (len(rows) == 1 and not inputs))
-    found = _find(inputs, rows, recursive=recursive, leave_out=folder, own_tags=own_tags)
+    found = _find(
+        inputs,
+        rows,
+        recursive=recursive,
+        leave_out=folder,
+        own_tags=own_tags,
+        is_sheet=placement.is_sheet,
+    )
     if STREAM in (placement.output, *inputs) and len(found) > 1:
         raise UsageError(f"- stands for one picture, but there are {len(found)}")
     if placement.in_place and any(item.path is None for item in found):
@@ -343,7 +365,7 @@ def plan_jobs(
                     variations=placement.variations,
                 )
             )
-    _refuse_collisions(jobs, in_place=placement.in_place)
+    _refuse_collisions(jobs, in_place=placement.in_place, sheet=placement.sheet)
 
     plan.folders.extend(made)
     for job in jobs:
@@ -414,6 +436,7 @@ def _find(
     recursive: bool,
     leave_out: Path | None,
     own_tags: Sequence[str],
+    is_sheet: Callable[[Path], bool],
 ) -> list[_Found]:
     # A picture may stand in a list several times, with other words each time; the same picture by
     # two ways on the command line is one.
@@ -433,6 +456,7 @@ def _find(
             path = Path(match)
             if os.path.isdir(path):
                 items = list(_walk(path, recursive, leave_out, own_tags))
+                items = [item for item in items if item.path and not is_sheet(item.path)]
                 if not items and not _is_glob(text):
                     hint = "" if recursive else "; -r goes into its folders"
                     raise UsageError(f"{match}: holds no pictures{hint}")
@@ -531,7 +555,7 @@ def _place_stream(placement: Placement, folder: Path | None, variation: int) -> 
     return None
 
 
-def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool) -> None:
+def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool, sheet: Path | None) -> None:
     sources = {os.path.realpath(job.source) for job in jobs if job.source is not None}
     writers: dict[str, Job] = {}
     for job in jobs:
@@ -550,3 +574,8 @@ def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool) -> None:
                     f"{output}: is an input and would be overwritten; "
                     "name another output, or use --in-place"
                 )
+    if sheet is not None:
+        target = os.path.normcase(os.path.realpath(sheet))
+        if target in sources or target in writers:
+            what = "an input" if target in sources else "the place of a result"
+            raise UsageError(f"--sheet {sheet}: is {what}; name another file")

@@ -959,6 +959,27 @@ def _glance_of(image: Image.Image, turned: int) -> Glance:
     )
 
 
+def thumbnail(path: Path, box: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture as it looks, upright, in sRGB, over white, no larger than ``box``.
+
+    Args:
+        path: the picture.
+        box: (width, height) in pixels; it is never enlarged.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ImageError: the picture cannot be read.
+    """
+    source = _shrunk(path, max(box))
+    small = Image.fromarray(over_white(source))
+    small.thumbnail(box, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if source.mode in ("RGB", "RGBA", "P", "PA") and source.icc is not None:
+        small = _convert_profile(small, _profile(source.icc), _srgb(), "RGB")
+    return np.asarray(small)
+
+
 def small_copy(path: Path, side: int) -> tuple[bytes, str]:
     """A small file of a picture for a browser: upright, 8 bits, with its profile and alpha.
 
@@ -972,16 +993,7 @@ def small_copy(path: Path, side: int) -> tuple[bytes, str]:
     Raises:
         ImageError: the picture cannot be read.
     """
-    try:
-        # It has been edited: whatever was wrong with it was allowed.
-        rules = ReadOptions(max_pixels=sys.maxsize, frame=1)
-        with path.open("rb") as stream, _opened(stream, str(path), truncated=True) as found:
-            image, header = found
-            # A JPEG decodes to a half, a quarter or an eighth in a fraction of the time.
-            image.draft(None, (side, side))
-            source = _source_of(image, str(path), rules, header, None)
-    except (*_DAMAGE, _Damaged, MemoryError) as error:
-        raise ImageError(f"{path}: cannot be read: {error}") from error
+    source = _shrunk(path, side)
     small = Image.fromarray(source.pixels)
     if source.alpha is not None:
         small.putalpha(Image.fromarray(source.alpha))
@@ -994,3 +1006,17 @@ def small_copy(path: Path, side: int) -> tuple[bytes, str]:
         return buffer.getvalue(), ".jpg"
     small.save(buffer, "WEBP", quality=85, method=2, icc_profile=icc or b"")
     return buffer.getvalue(), ".webp"
+
+
+def _shrunk(path: Path, side: int) -> Source:
+    """A picture with at least ``side`` pixels along its long side, if it has so many."""
+    try:
+        # It has been edited: whatever was wrong with it was allowed.
+        rules = ReadOptions(max_pixels=sys.maxsize, frame=1)
+        with path.open("rb") as stream, _opened(stream, str(path), truncated=True) as found:
+            image, header = found
+            # A JPEG decodes to a half, a quarter or an eighth in a fraction of the time.
+            image.draft(None, (side, side))
+            return _source_of(image, str(path), rules, header, None)
+    except (*_DAMAGE, _Damaged, MemoryError) as error:
+        raise ImageError(f"{path}: cannot be read: {error}") from error

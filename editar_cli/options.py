@@ -216,6 +216,14 @@ OnExistsOption = Annotated[
         "--on-exists", help="What to do with outputs that are already there.  [default: skip]"
     ),
 ]
+SheetOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--sheet",
+        metavar="FILE.png|FILE.jpg",
+        help="Write a contact sheet: each picture with its results beside it.",
+    ),
+]
 ReportOption = Annotated[
     Path | None,
     typer.Option(
@@ -360,10 +368,13 @@ class OutputOptions(Group):
     report: ReportOption = None
     variations: VariationsOption = 1
     strip: StripOption = False
+    sheet: SheetOption = None
 
     def __post_init__(self) -> None:
         if self.report is not None:
             check_page(self.report, "--report")
+        if self.sheet is not None and self.sheet.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+            raise UsageError(f"--sheet {self.sheet}: must end in .png or .jpg")
         if self.overwrite and self.on_exists not in (None, OnExists.OVERWRITE):
             raise UsageError(f"--overwrite and --on-exists {self.on_exists}: give one of them")
 

@@ -20,7 +20,7 @@ LINES = [
     {"cli"},
     {"commands", "options", "flags", "console"},
     {"editor", "translator", "benchmarks", "training"},
-    {"pipeline", "batch", "checkpoints", "report"},
+    {"pipeline", "batch", "checkpoints", "report", "sheets"},
     {"engine"},
     {"decoding", "sampling", "conditioning"},
     {

@@ -1,4 +1,4 @@
-"""``--report``: what a run has done, gathered for the page that is written at its end."""
+"""``--report`` and ``--sheet``: what a run has done, gathered for what is written at its end."""
 
 import time
 from collections.abc import Mapping
@@ -14,18 +14,30 @@ if TYPE_CHECKING:
 
 
 class Review:
-    """Gathers what a report shows; does nothing where none is asked for.
+    """Gathers what a report or a contact sheet shows; does nothing where none is asked for.
 
     Args:
-        file: the page, or ``None``.
         plan: what the run is going to do.
         messages: where people are told.
+        page: the report, or ``None``.
+        sheet: the contact sheet, or ``None``.
+        seed: the run's.
     """
 
-    def __init__(self, file: Path | None, plan: "Plan", messages: Messages) -> None:
+    def __init__(
+        self,
+        plan: "Plan",
+        messages: Messages,
+        *,
+        page: Path | None = None,
+        sheet: Path | None = None,
+        seed: int = 0,
+    ) -> None:
         self.facts: Mapping[str, object] = {}
         """Model and settings, once they are known."""
-        self._file = file
+        self._page = page
+        self._sheet = sheet
+        self._seed = seed
         self._plan = plan
         self._messages = messages
         self._records: list[dict[str, object]] = []
@@ -33,24 +45,40 @@ class Review:
 
     def add(self, record: dict[str, object]) -> None:
         """What became of one picture."""
-        if self._file is not None:
+        if self._page is not None or self._sheet is not None:
             self._records.append(record)
 
     def write(self) -> bool:
-        """Write the page, with a note where pictures of the plan are missing.
+        """Write what was asked for.
 
         Returns:
-            False where it could not be written, which is then told.
+            False where something could not be written, which is then told.
         """
-        records = [*self._records, *(job.record("skipped") for job in self._plan.skipped)]
-        if self._file is None or not records:
+        if self._page is None and self._sheet is None:
             return True
         from editar_cli.batch import natural_key
-        from editar_cli.report import Heading, write_report
 
+        records = [*self._records, *(job.record("skipped") for job in self._plan.skipped)]
+        if not records:
+            return True
         if self._plan.skipped:
             # To their places among the others.
-            records.sort(key=lambda record: natural_key(str(record["input"])))
+            records.sort(key=lambda record: natural_key(f"{record['input']}\0{record['output']}"))
+        written = True
+        for file, write in ((self._page, self._write_page), (self._sheet, self._write_sheet)):
+            if file is None:
+                continue
+            try:
+                write(file, records)
+            except EditarError as error:
+                self._messages.error(str(error))
+                written = False
+        return written
+
+    def _write_page(self, file: Path, records: list[dict[str, object]]) -> None:
+        """The report, with a note where pictures of the plan are missing."""
+        from editar_cli.report import Heading, write_report
+
         left = len(self._plan.jobs) - len(self._records)
         heading = Heading(
             facts=self.facts,
@@ -58,11 +86,18 @@ class Review:
             seconds=time.monotonic() - self._start if self._records else None,
             note=f"Stopped before the end: {left:,} more were to be done." if left else "",
         )
-        try:
-            with self._messages.progress(len(records)) as show:
-                write_report(self._file, records, heading, on_progress=show)
-        except EditarError as error:
-            self._messages.error(str(error))
-            return False
-        self._messages.info(f"report: {self._file}")
-        return True
+        with self._messages.progress(len(records)) as show:
+            write_report(file, records, heading, on_progress=show)
+        self._messages.info(f"report: {file}")
+
+    def _write_sheet(self, file: Path, records: list[dict[str, object]]) -> None:
+        from editar_cli.sheets import write_contact_sheet
+
+        facts = [str(self.facts["model"])] if "model" in self.facts else []
+        facts.append(f"seed {self._seed}")
+        with self._messages.progress(len(records)) as show:
+            pages = write_contact_sheet(file, records, facts=facts, on_progress=show)
+        if not pages:
+            self._messages.warning(f"no sheet {file}: no result to show")
+        for page in pages:
+            self._messages.info(f"sheet: {page}")

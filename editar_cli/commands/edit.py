@@ -59,9 +59,10 @@ def edit(
         in_place=in_place,
         on_exists=outputs.rule.value,
         variations=outputs.variations,
+        sheet=outputs.sheet,
     )
     plan = batch.plan_jobs(words, text, placement, recursive=inputs.recursive, rows=rows)
-    review = Review(outputs.report, plan, messages)
+    review = Review(plan, messages, page=outputs.report, sheet=outputs.sheet, seed=running.seed)
     if not ready_to_run(plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run):
         if not running.dry_run and not review.write():
             raise typer.Exit(1)

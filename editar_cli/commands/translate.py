@@ -146,6 +146,7 @@ def translate(
         maps=save_map,
         preview=preview,
         variations=outputs.variations,
+        sheet=outputs.sheet,
     )
     tags = ["edited", "preview"]
     if input is Input.PHOTO:
@@ -170,7 +171,7 @@ def translate(
         invert=invert,
         preview=preview,
     )
-    review = Review(outputs.report, plan, messages)
+    review = Review(plan, messages, page=outputs.report, sheet=outputs.sheet, seed=running.seed)
     if not ready_to_run(plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run):
         if not running.dry_run and not review.write():
             raise typer.Exit(1)

@@ -19,12 +19,12 @@ from torch.utils.data import DataLoader, Dataset
 from editar_cli.errors import TrainingError
 from editar_cli.models.depth import DepthConfig, DepthNetwork
 from editar_cli.modes._controlnet import stretched
+from editar_cli.sheets import save_rows
 from editar_cli.synthesis.landscapes import make_landscape
 from editar_cli.training.crops import turn_colours
 from editar_cli.training.loop import leave_signals
 from editar_cli.training.photos import load_photo, split, split_photos
 from editar_cli.training.recipe import DepthRecipe
-from editar_cli.training.sheets import save_sheet
 
 LOADED_SIDE = 400
 SHEET_COLUMNS = 12
@@ -181,7 +181,7 @@ class DepthStage:
             for path in self.kept_photos[:SHEET_COLUMNS]
         ]
         shown = slice(0, SHEET_COLUMNS)
-        save_sheet(
+        save_rows(
             folder / f"sheet-{step:06d}.png",
             [images[shown], truths[shown], found[shown], photos, self._maps(photos)],
         )

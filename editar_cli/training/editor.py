@@ -19,6 +19,7 @@ from editar_cli.decoding.speculative import Speculative
 from editar_cli.errors import TrainingError
 from editar_cli.models.gpt import EditARTransformer, GPTConfig
 from editar_cli.models.vq import VQConfig, VQTokenizer
+from editar_cli.sheets import save_rows
 from editar_cli.text import MiniLMEncoder, TextEncoder
 from editar_cli.training.cutouts import split_cutouts
 from editar_cli.training.distillation import Teacher, distillation_mse
@@ -27,7 +28,6 @@ from editar_cli.training.losses import code_cross_entropy
 from editar_cli.training.pairs import PairDataset, TokenizedPairs, read_captions, tokenize_pairs
 from editar_cli.training.photos import split, split_photos
 from editar_cli.training.recipe import EditorRecipe
-from editar_cli.training.sheets import save_sheet
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ class EditorStage:
         rows = [self._pictures(codes) for codes in (batch.sources, batch.targets, written)]
         width = 16
         lines = [row[i : i + width] for i in range(0, len(chosen), width) for row in rows]
-        save_sheet(path, lines)
+        save_rows(path, lines)
 
     def _pictures(self, codes: Tensor) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
         grid = self.config.grid

@@ -22,6 +22,7 @@ from editar_cli.errors import TrainingError
 from editar_cli.models.vq import VQConfig, VQTokenizer
 from editar_cli.modes.canny import canny_map
 from editar_cli.modes.segmentation import region_map
+from editar_cli.sheets import save_rows
 from editar_cli.training import linear_start
 from editar_cli.training.crops import CropDataset, turn_colours
 from editar_cli.training.loop import leave_signals
@@ -29,7 +30,6 @@ from editar_cli.training.losses import pixel_loss
 from editar_cli.training.perceptual import PatchDiscriminator, PerceptualLoss, discriminator_loss
 from editar_cli.training.photos import load_photo, split_photos
 from editar_cli.training.recipe import TokenizerRecipe
-from editar_cli.training.sheets import save_sheet
 
 COMMITMENT = 0.25
 START_CROPS, KMEANS_CROPS, KMEANS_ROUNDS = 256, 1024, 10
@@ -201,7 +201,7 @@ class TokenizerStage:
         back_edges, _ = self._round_trip(edges, step)
         regions = [region_map(photo) for photo in photos[:12]]
         back_regions, _ = self._round_trip(regions, step)
-        save_sheet(
+        save_rows(
             folder / f"sheet-{step:06d}.png",
             [
                 photos[:12],

@@ -418,3 +418,41 @@ def test_a_result_tells_how_it_was_made(edit, tmp_path):
     assert edit("in.webp", "at night", "--seed", "4").returncode == 0
     made = how_made(tmp_path / "in.edited.webp")
     assert (made["instruction"], made["model"]) == ("at night", "tiny")
+
+
+def test_a_sheet_shows_the_run_and_is_no_input_of_the_next(edit, tmp_path):
+    for name in ("a.png", "b.png"):
+        photo(tmp_path / "photos" / name)
+    (tmp_path / "photos/bad.jpg").write_bytes(b"no picture")
+    words = ("photos", "make it snowy", "-o", "out", "--sheet", "photos/sheet.png")
+    result = edit(*words)
+    assert result.returncode == 1 and b"sheet: photos/sheet.png" in result.stderr
+    assert result.stdout.decode().split() == ["out/a.png", "out/b.png"]
+    first = (tmp_path / "photos/sheet.png").read_bytes()
+    (tmp_path / "photos/bad.jpg").unlink()
+    again = edit(*words)
+    assert again.returncode == 0, "nothing to do, and no sheet among the pictures"
+    assert not again.stdout and b"2 outputs" in again.stderr
+    with Image.open(BytesIO(first)) as image, Image.open(tmp_path / "photos/sheet.png") as second:
+        assert image.size == second.size
+
+
+def test_a_sheet_that_cannot_be_is_refused_before_a_model_loads(call_editar, tmp_path):
+    photo(tmp_path / "in.png")
+    for more, message in (
+        (("--sheet", "sheet.gif"), b"must end in .png or .jpg"),
+        (("--sheet", "in.png"), b"is an input"),
+        (("--sheet", "in.edited.png"), b"the place of a result"),
+        (("--sheet", "s.png", "--in-place"), b"--sheet and --in-place"),
+        (("--sheet", "s.png", "-o", "-"), b"--sheet and -o -"),
+    ):
+        result = call_editar("edit", "in.png", "x", "--model", "none", *more)
+        assert result.returncode == 2 and message in result.stderr, more
+
+
+def test_a_dry_run_and_a_sheet_without_results_leave_no_sheet(edit, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    assert edit("bad.jpg", "x", "--sheet", "s.png", "--dry-run").returncode == 0
+    result = edit("bad.jpg", "x", "--sheet", "s.png")
+    assert result.returncode == 1 and b"no result to show" in result.stderr
+    assert not (tmp_path / "s.png").exists()

@@ -108,7 +108,7 @@ def start(plan, refuse, report=None, **more):
     settings = {"format": "auto", "json_lines": False, "most_failures": None, **more}
     verbs = ("drawing maps", "mapped")
     session = Session(Maker(refuse), slots=2, threads=1)
-    review = Review(report, plan, Messages())
+    review = Review(plan, Messages(), page=report)
     run(plan, lambda: session, Messages(), verbs=verbs, review=review, **settings)
 
 

@@ -671,3 +671,13 @@ def test_maps_alone_have_no_variations(translate, tmp_path):
     photo(tmp_path / "in.png")
     result = translate("--mode", "canny", "in.png", "--map-only", "--variations", "2")
     assert result.returncode == 2 and b"--map-only and --variations" in result.stderr
+
+
+def test_a_sheet_shows_translations_and_maps(translate, tmp_path):
+    photo(tmp_path / "in.png")
+    for more in ((), ("--map-only",)):
+        result = translate("--mode", "canny", "in.png", "--sheet", "sheet.jpg", *more)
+        assert result.returncode == 0, result.stderr
+        with Image.open(tmp_path / "sheet.jpg") as image:
+            assert image.format == "JPEG" and min(image.size) > 200
+        (tmp_path / "sheet.jpg").unlink()
