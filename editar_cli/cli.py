@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from editar_cli import __version__
-from editar_cli.commands import bench, edit, report, train, translate, weights
+from editar_cli.commands import bench, doctor, edit, report, train, translate, weights
 from editar_cli.console import Messages
 from editar_cli.errors import EditarError
 
@@ -51,6 +51,7 @@ _VALUES = (
 app.command("edit", epilog=_VALUES)(edit.edit)
 app.command("translate", epilog=_VALUES)(translate.translate)
 app.add_typer(bench.bench_app, name="bench")
+app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
 app.add_typer(train.app, name="train")
 app.add_typer(weights.app, name="weights")

@@ -19,6 +19,9 @@ LINES = [
     {"__init__", "__main__"},
     {"cli"},
     {"commands", "options", "flags", "console"},
+    {"doctor"},
+    # Tries in a process of its own what the doctor must not.
+    {"probes"},
     {"editor", "translator", "benchmarks", "training"},
     {"pipeline", "batch", "checkpoints", "report", "sheets"},
     {"engine"},
