@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from editar_cli import __version__
-from editar_cli.checkpoints.registry import KNOWN, bundle_folder, home, readable_size
+from editar_cli.checkpoints.registry import KNOWN, bundle_folder, readable_size
 from editar_cli.embedded import CONFIG, EMBEDDED
+from editar_cli.folders import home
 
 State = Literal["ok", "absent", "warning", "error"]
 
