@@ -15,3 +15,12 @@ def embedded_folder() -> Path | None:
         if (folder / CONFIG).is_file():
             return folder
     return None
+
+
+def example_pictures() -> Path | None:
+    """The folder of example pictures: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "_examples", package.parent / "examples"):
+        if (folder / "mountain.jpg").is_file():
+            return folder
+    return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from editar_cli import options
+from editar_cli.commands.pie_bench import pie_bench
 from editar_cli.console import Messages, ProgressCallback
 from editar_cli.errors import ImageError, UsageError
 from editar_cli.flags import with_groups
@@ -73,6 +74,9 @@ ReplaceOption = Annotated[
 @bench_app.callback()
 def _group() -> None:
     """Judge a model by figures."""
+
+
+bench_app.command("pie-bench")(pie_bench)
 
 
 @bench_app.command("mini")
@@ -214,6 +218,40 @@ def mini(
     facts_first = {"benchmark": "mini", "model": facts["model"], "wording": wording.value}
     where = {"seconds": seconds, "output": str(output)}
     print(json.dumps({**facts_first, **summary(result), **where}, ensure_ascii=False))
+
+
+@bench_app.command("compare")
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs of one benchmark.")
+    ],
+    quiet: options.QuietOption = False,
+) -> None:
+    """Line up runs of one benchmark and say which differences are real.
+
+    Differences are taken picture by picture; real are those whose 95 % bootstrap interval leaves 0
+    out. The last line on standard output is everything as JSON.
+    """
+    from editar_cli.benchmarks.compare import compare as line_up
+    from editar_cli.benchmarks.compare import comparison_table, read_run
+
+    messages = Messages(quiet=quiet)
+    read = [read_run(folder) for folder in runs]
+    found = line_up(read)
+    messages.table(*comparison_table(read, found))
+    record = {
+        "benchmark": read[0].benchmark,
+        "runs": [run.name for run in read],
+        "figures": {
+            one.figure: {
+                "means": [asdict(mean) for mean in one.means],
+                "differences": [{**asdict(d), "real": d.real} for d in one.differences],
+            }
+            for one in found
+        },
+    }
+    text = json.dumps(record, ensure_ascii=False).replace("Infinity", '"inf"')
+    print(text)
 
 
 @bench_app.command("translate")
