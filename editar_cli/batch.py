@@ -38,6 +38,8 @@ class Placement:
         maps: folder for condition maps, or ``None``.
         preview: write ``<output>.preview.<ext>`` beside each output.
         variations: results per picture; their names differ where there are several.
+        candidates: folder for what each result is chosen from, or ``None``.
+        best_of: how many those are.
         sheet: contact sheet of the run, or ``None``; neither it nor its further pages are inputs.
 
     Raises:
@@ -54,6 +56,8 @@ class Placement:
     maps: Path | None = None
     preview: bool = False
     variations: int = 1
+    candidates: Path | None = None
+    best_of: int = 1
     sheet: Path | None = None
 
     def __post_init__(self) -> None:
@@ -139,6 +143,7 @@ class Job:
         asked: which of the two it is: the name it has in lines of JSON.
         seed: a seed of its own instead of the run's, or ``None``.
         beside: further pictures to write, by what they show: "map", "preview".
+        candidates: where what the result is chosen from is kept, in order; empty for nowhere.
         variation: which of the picture's results this is, from 0.
         variations: how many there are.
     """
@@ -150,6 +155,7 @@ class Job:
     asked: Literal["instruction", "caption"] = "instruction"
     seed: int | None = None
     beside: Mapping[str, Path] = field(default_factory=dict)
+    candidates: tuple[Path, ...] = ()
     variation: int = 0
     variations: int = 1
 
@@ -160,7 +166,13 @@ class Job:
 
     def is_variation_of(self, other: "Job") -> bool:
         """Whether the two differ in nothing but the seed and the files that they write."""
-        same = replace(other, variation=self.variation, output=self.output, beside=self.beside)
+        same = replace(
+            other,
+            variation=self.variation,
+            output=self.output,
+            beside=self.beside,
+            candidates=self.candidates,
+        )
         return self == same
 
     @property
@@ -182,6 +194,7 @@ class Job:
             self.asked: self.instruction,
             **({"variation": self.variation + 1} if self.variations > 1 else {}),
             **{name: str(path) for name, path in self.beside.items()},
+            **({"candidates": [str(path) for path in self.candidates]} if self.candidates else {}),
             **more,
         }
 
@@ -361,6 +374,7 @@ def plan_jobs(
                     asked=asked,
                     seed=None if item.row is None else item.row.seed,
                     beside=_beside(item, output, placement, variation),
+                    candidates=_candidates(item, output, placement, variation),
                     variation=variation,
                     variations=placement.variations,
                 )
@@ -402,6 +416,21 @@ def _beside(
             raise UsageError("--preview: a picture for standard output has no name for a preview")
         beside["preview"] = output.with_name(f"{output.stem}.preview{output.suffix}")
     return beside
+
+
+def _candidates(
+    item: _Found, output: Path | None, placement: Placement, variation: int
+) -> tuple[Path, ...]:
+    """Where what a result is chosen from is kept."""
+    if placement.candidates is None:
+        return ()
+    if item.path is None or output is None:
+        raise UsageError("--candidates: standard input and output have no names for them")
+    name = placement.numbered(Path(item.key), variation).with_suffix(output.suffix)
+    return tuple(
+        placement.candidates / name.with_name(f"{name.stem}-{number + 1}{name.suffix}")
+        for number in range(placement.best_of)
+    )
 
 
 def _is_glob(text: str) -> bool:
@@ -560,7 +589,7 @@ def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool, sheet: Path | Non
     writers: dict[str, Job] = {}
     for job in jobs:
         outputs = [] if job.output is None else [job.output]
-        for output in (*outputs, *job.beside.values()):
+        for output in (*outputs, *job.beside.values(), *job.candidates):
             target = os.path.normcase(os.path.realpath(output))
             if target in writers:
                 other = writers[target]

@@ -43,6 +43,15 @@ class Size(StrEnum):
     MODEL = "model"
 
 
+class ScorerChoice(StrEnum):
+    """Who chooses among candidates."""
+
+    AUTO = "auto"
+    CLIP = "clip"
+    RATIO = "ratio"
+    LIKELIHOOD = "likelihood"
+
+
 class OnExists(StrEnum):
     """What to do with an output that is already there."""
 
@@ -215,6 +224,33 @@ OnExistsOption = Annotated[
     typer.Option(
         "--on-exists", help="What to do with outputs that are already there.  [default: skip]"
     ),
+]
+BestOfOption = Annotated[
+    int,
+    typer.Option(
+        "--best-of", metavar="N", min=1, help="Draw N candidates of each result, write the best."
+    ),
+]
+ScorerOption = Annotated[
+    ScorerChoice,
+    typer.Option(
+        "--scorer",
+        help="Who says which is best: a CLIP network, or the model itself, by how much the "
+        "instruction raised its codes' likelihood (ratio) or by that likelihood. auto is clip "
+        "where its weights are on this machine, else ratio.",
+    ),
+]
+ScorerWeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--scorer-weights",
+        metavar="FOLDER",
+        help="A CLIP network as transformers saves it, instead of the hub's cache.",
+    ),
+]
+CandidatesOption = Annotated[
+    Path | None,
+    typer.Option("--candidates", metavar="DIR", help="Keep all candidates there, numbered from 1."),
 ]
 SheetOption = Annotated[
     Path | None,
@@ -442,6 +478,32 @@ class ModelOptions(Group):
     def at_once(self) -> int | None:
         """Pictures at once, or ``None`` for as many as suit the device."""
         return parse_batch_size(self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoosingOptions(Group):
+    """How the best of several candidates is found.
+
+    Raises:
+        UsageError: there is nothing to choose from.
+    """
+
+    best_of: BestOfOption = 1
+    scorer: ScorerOption = ScorerChoice.AUTO
+    scorer_weights: ScorerWeightsOption = None
+    candidates: CandidatesOption = None
+
+    def __post_init__(self) -> None:
+        given = {
+            "--candidates": self.candidates is not None,
+            "--scorer-weights": self.scorer_weights is not None,
+            f"--scorer {self.scorer}": self.scorer is not ScorerChoice.AUTO,
+        }
+        for flag in (flag for flag, here in given.items() if here and self.best_of == 1):
+            raise UsageError(f"{flag}: there is nothing to choose from without --best-of N")
+        own = self.scorer in (ScorerChoice.RATIO, ScorerChoice.LIKELIHOOD)
+        if own and self.scorer_weights is not None:
+            raise UsageError(f"--scorer-weights and --scorer {self.scorer}: only clip has weights")
 
 
 @dataclass(frozen=True, kw_only=True)

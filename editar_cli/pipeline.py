@@ -44,12 +44,16 @@ class Made:
         like: what it is written as: the source's mode, alpha, profile and metadata.
         beside: further pictures, (H, W, 3) uint8, by what they show: "map", "preview".
         notes: what the person should know about this picture.
+        candidates: (H, W, 3) uint8 each: what this was chosen from, where all are to be kept.
+        found: what was found out about it, for the record and for the note in the output.
     """
 
     pixels: NDArray[np.uint8]
     like: images.Source
     beside: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    candidates: tuple[NDArray[np.uint8], ...] = ()
+    found: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +198,7 @@ class Outcome:
             the model worked on it and others at once.
         error: what went wrong, or ``None``.
         notes: what the person should know about this picture.
+        found: as ``Made`` has it.
     """
 
     job: Job
@@ -201,10 +206,12 @@ class Outcome:
     seconds: float = 0.0
     error: str | None = None
     notes: tuple[str, ...] = ()
+    found: Mapping[str, object] = field(default_factory=dict)
 
     def record(self) -> dict[str, object]:
         """What is told of this picture: in lines of JSON and in the report."""
         more: dict[str, object] = {"seed": self.seed, "seconds": round(self.seconds, 3)}
+        more.update(self.found)
         if self.notes:
             more["notes"] = list(self.notes)
         if self.error is None:
@@ -318,6 +325,7 @@ class _Written:
 
     seconds: float
     notes: tuple[str, ...] = ()
+    found: Mapping[str, object] = field(default_factory=dict)
     data: bytes | None = None
     error: ImageError | None = None
 
@@ -533,19 +541,20 @@ class _Run(Generic[P, R]):
     def _write(self, job: Job, seed: int, prepared: P, result: R) -> _Written:
         start = time.perf_counter()
         notes: tuple[str, ...] = ()
+        found: Mapping[str, object] = {}
         data: bytes | None = None
         error: ImageError | None = None
         try:
             made = self.maker.finish(prepared, result)
-            note = _note({**self.maker.facts, **self.read.facts}, job, seed)
+            note = _note({**self.maker.facts, **self.read.facts, **made.found}, job, seed)
             data = _write(job, made, note, format=self.format, strip=self.strip)
-            notes = (*made.like.notes, *made.notes)
+            notes, found = (*made.like.notes, *made.notes), made.found
         except ImageError as reason:
             error = reason
         except MemoryError:
             error = ImageError(f"{job.source_name}: {NO_MEMORY}")
         seconds = time.perf_counter() - start
-        return _Written(seconds=seconds, notes=notes, data=data, error=error)
+        return _Written(seconds=seconds, notes=notes, found=found, data=data, error=error)
 
     def _end(self, picture: _Picture[P], written: _Written) -> None:
         outcome = Outcome(
@@ -554,6 +563,7 @@ class _Run(Generic[P, R]):
             seconds=picture.seconds + written.seconds,
             error=None if written.error is None else str(written.error),
             notes=written.notes,
+            found=written.found,
         )
         self.ended[picture.number] = outcome, written.data
         self.failures += written.error is not None
@@ -631,6 +641,15 @@ def _write(job: Job, made: Made, note: metadata.Note, *, format: str, strip: boo
         plain = images.Source(name=str(file), pixels=made.beside[what])
         kind = images.output_format(file, plain)
         images.write_image(file, encode(plain.pixels, plain, format=kind))
+    if job.candidates:
+        for number, (file, pixels) in enumerate(
+            zip(job.candidates, made.candidates, strict=True), 1
+        ):
+            kind = images.output_format(file, made.like)
+            one = {**note, "candidate": number}
+            images.write_image(
+                file, images.encode_image(pixels, made.like, format=kind, note=one, strip=strip)
+            )
     if job.output is None:
         return data
     images.write_image(job.output, data)

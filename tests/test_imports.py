@@ -22,6 +22,7 @@ LINES = [
     {"doctor"},
     # Tries in a process of its own what the doctor must not.
     {"probes"},
+    {"choosing"},
     {"editor", "translator", "benchmarks", "training"},
     {"pipeline", "batch", "checkpoints", "report", "sheets"},
     {"engine"},

@@ -34,6 +34,7 @@ def edit(
     outputs: options.OutputOptions,
     sampling: options.SamplingOptions,
     frame: options.FrameOptions,
+    choosing: options.ChoosingOptions,
     running: options.RunOptions,
     models: options.ModelOptions,
     talk: options.TalkOptions,
@@ -60,6 +61,8 @@ def edit(
         on_exists=outputs.rule.value,
         variations=outputs.variations,
         sheet=outputs.sheet,
+        candidates=choosing.candidates,
+        best_of=choosing.best_of,
     )
     plan = batch.plan_jobs(words, text, placement, recursive=inputs.recursive, rows=rows)
     review = Review(plan, messages, page=outputs.report, sheet=outputs.sheet, seed=running.seed)
@@ -69,6 +72,7 @@ def edit(
         return
 
     def open_session() -> Session:
+        from editar_cli.choosing import BestOf, load_scorer
         from editar_cli.editor import Editor, EditSession, threads_beside
 
         editor = Editor.load(
@@ -80,12 +84,28 @@ def edit(
         settings = editor.options(
             **sampling.given, size=frame.size.value, fit=frame.fit_given, preserve=preserve
         )
-        session = EditSession(editor, settings, seed=running.seed)
+        editing = EditSession(editor, settings, seed=running.seed)
+        session: EditSession | BestOf = editing
+        slots = models.at_once or editor.engine.slots(settings.sampling)
+        if choosing.best_of > 1:
+            scorer = load_scorer(
+                choosing.scorer.value,
+                weights=choosing.scorer_weights,
+                device=str(editor.bundle.device),
+                guided=settings.sampling.guidance != 1.0,
+            )
+            session = BestOf(
+                editing,
+                choosing.best_of,
+                scorer,
+                at_once=slots,
+                keep=choosing.candidates is not None,
+            )
         messages.detail(f"{json.dumps(dict(session.facts))} on {editor.bundle.device}")
         threads = running.jobs
         return Session(
             session,
-            slots=models.at_once or editor.engine.slots(settings.sampling),
+            slots=slots,
             threads=threads_beside(editor.bundle.device) if threads is None else threads,
         )
 

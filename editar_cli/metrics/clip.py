@@ -25,20 +25,27 @@ class ClipScore:
         weights: a folder as transformers saves it, the name of one on the hub, or ``None`` for
             ViT-L/14.
         device: where it runs.
+        local_only: download nothing.
 
     Raises:
         MetricMissing: there are no weights.
     """
 
-    def __init__(self, weights: Path | str | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        weights: Path | str | None = None,
+        device: str = "cpu",
+        *,
+        local_only: bool = False,
+    ) -> None:
         name = str(weights or NETWORK)
         try:
             from transformers import CLIPModel, CLIPProcessor
         except ImportError as error:
             raise MetricMissing('transformers is missing: pip install "editar[bench]"') from error
         try:
-            model: Any = CLIPModel.from_pretrained(name)
-            self.processor: Any = CLIPProcessor.from_pretrained(name)
+            model: Any = CLIPModel.from_pretrained(name, local_files_only=local_only)
+            self.processor: Any = CLIPProcessor.from_pretrained(name, local_files_only=local_only)
         except (OSError, ValueError) as error:
             first = str(error).strip().splitlines()[0]
             raise MetricMissing(f"{name}: no CLIP here and none can be downloaded: {first}") from (

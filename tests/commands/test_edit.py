@@ -456,3 +456,63 @@ def test_a_dry_run_and_a_sheet_without_results_leave_no_sheet(edit, tmp_path):
     result = edit("bad.jpg", "x", "--sheet", "s.png")
     assert result.returncode == 1 and b"no result to show" in result.stderr
     assert not (tmp_path / "s.png").exists()
+
+
+def test_the_best_of_several_is_written_and_all_are_kept_where_asked(edit, tmp_path):
+    for i, name in enumerate(("a.png", "deep/b.jpg")):
+        photo(tmp_path / "photos" / name, seed=i)
+    words = ("photos", "at night", "-r", "--best-of", "3", "--scorer", "ratio", "--json")
+    result = edit(*words, "-o", "out", "--candidates", "all")
+    assert result.returncode == 0, result.stderr
+    for line in map(json.loads, result.stdout.splitlines()):
+        assert len(line["scores"]) == 3
+        assert line["scores"][line["chosen"] - 1] == max(line["scores"])
+        chosen = line["candidates"][line["chosen"] - 1]
+        both = (Image.open(tmp_path / path) for path in (chosen, line["output"]))
+        first, second = (np.asarray(image) for image in both)
+        assert np.array_equal(first, second)
+        note = how_made(tmp_path / line["output"])
+        assert (note["best_of"], note["scorer"], note["chosen"]) == (3, "ratio", line["chosen"])
+    assert sorted(path.name for path in (tmp_path / "all").rglob("*.*")) == [
+        *(f"a-{n}.png" for n in (1, 2, 3)), *(f"b-{n}.jpg" for n in (1, 2, 3))
+    ]  # fmt: skip
+    assert (tmp_path / "all/deep/b-1.jpg").is_file()
+    assert edit("photos/a.png", "at night", "-o", "alone.png").returncode == 0
+    alone, first = (
+        np.asarray(Image.open(tmp_path / name)) for name in ("alone.png", "all/a-1.png")
+    )
+    assert np.array_equal(alone, first), "the first candidate is the picture alone"
+
+
+def test_variations_have_candidates_of_their_own(edit, tmp_path):
+    photo(tmp_path / "in.png")
+    words = ("in.png", "at night", "--best-of", "2", "--variations", "2", "--scorer", "likelihood")
+    result = edit(*words, "--candidates", "all", "-o", "out/")
+    assert result.returncode == 0, result.stderr
+    assert sorted(path.name for path in (tmp_path / "all").iterdir()) == [
+        "in-1-1.png", "in-1-2.png", "in-2-1.png", "in-2-2.png"
+    ]  # fmt: skip
+    assert len({path.read_bytes() for path in (tmp_path / "all").iterdir()}) == 4
+
+
+def test_choosing_that_cannot_be_is_refused_before_a_model_loads(call_editar, tmp_path):
+    photo(tmp_path / "in.png")
+    for more, message in (
+        (("--candidates", "all"), b"--candidates: there is nothing to choose from"),
+        (("--scorer", "ratio"), b"--scorer ratio: there is nothing to choose from"),
+        (("--best-of", "0"), b"--best-of"),
+        (
+            ("--best-of", "2", "--scorer", "ratio", "--scorer-weights", "x"),
+            b"only clip has weights",
+        ),
+        (("--best-of", "2", "--candidates", ".", "-o", "in-1.png"), b"would both be written"),
+    ):
+        result = call_editar("edit", "in.png", "x", "--model", "none", *more)
+        assert result.returncode == 2 and message in result.stderr, (more, result.stderr)
+
+
+def test_clip_that_is_missing_is_told_and_ends_the_run_at_once(edit, tmp_path, monkeypatch):
+    monkeypatch.setattr("editar_cli.choosing._cached_clip", lambda: None)
+    photo(tmp_path / "in.png")
+    result = edit("in.png", "at night", "--best-of", "2", "--scorer", "clip")
+    assert result.returncode == 3 and b"hf download" in result.stderr
