@@ -92,7 +92,9 @@ class ClipScorer:
             if self._neutral is None:
                 self._neutral = self._clip.text(NEUTRAL_TEXT)
             asked = self._clip.text(prepared.prompt) - self._neutral
-            before = self._clip.image(images.to_pixels(drawn[0].before))
+            source = drawn[0].before
+            assert source is not None
+            before = self._clip.image(images.to_pixels(source))
             steps = [self._clip.image(images.to_pixels(one.after)) - before for one in drawn]
             return [float(cosine_similarity(step, asked, dim=0)) for step in steps]
 
@@ -198,7 +200,9 @@ class BestOf:
 
     def prepare(self, asked: Asked) -> tuple[Prepared, ...]:
         """The candidates; the first is what the session alone would make."""
-        first = replace(self.session.prepare(asked), scored=self.scorer.own)
+        first, own = self.session.prepare(asked), self.scorer.own
+        # Whoever looks at pictures compares the result with the source.
+        first = replace(first, scored=own, with_source=first.with_source or not own)
         return self._candidates(first, asked.seed)
 
     def vary(self, prepared: tuple[Prepared, ...], seed: int) -> tuple[Prepared, ...]:

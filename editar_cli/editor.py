@@ -62,6 +62,7 @@ class Prepared:
         prompt: a sentence.
         seed: its own.
         scored: say afterwards how likely the result's codes were.
+        with_source: decode the source, too: what tells the edit from the tokenizer's own losses.
     """
 
     source: images.Source
@@ -69,6 +70,7 @@ class Prepared:
     prompt: str
     seed: int
     scored: bool = False
+    with_source: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +78,13 @@ class Drawn:
     """What the model made of a picture, on the host.
 
     Args:
-        before, after: (3, S, S) float32 in [-1, 1], the source and the result as decoded.
+        before, after: (3, S, S) float32 in [-1, 1], the source and the result as decoded; the
+            source only where that was asked for.
         codes: (g, g) int64 of the two.
         score: how likely the result's codes were, where that was asked for.
     """
 
-    before: NDArray[np.float32]
+    before: NDArray[np.float32] | None
     after: NDArray[np.float32]
     codes: tuple[NDArray[np.int64], NDArray[np.int64]]
     score: Score | None = None
@@ -304,6 +307,7 @@ class Editor:
                 instruction=one.prompt,
                 seed=one.seed,
                 scored=one.scored,
+                with_source=one.with_source,
             )
             for one in prepared
         )
@@ -317,7 +321,9 @@ class Editor:
             yield (
                 edited.index,
                 Drawn(
-                    before=to_numpy(edited.decoded_source),
+                    before=None
+                    if edited.decoded_source is None
+                    else to_numpy(edited.decoded_source),
                     after=to_numpy(edited.decoded_edited),
                     codes=(edited.source_codes.cpu().numpy(), edited.edited_codes.cpu().numpy()),
                     score=edited.score,
@@ -370,7 +376,13 @@ class EditSession:
     def prepare(self, asked: Asked) -> Prepared:
         """The square that the model sees."""
         square = images.prepare(asked.source, self.editor.config.image_size, self.options.fit)
-        return Prepared(source=asked.source, square=square, prompt=asked.text, seed=asked.seed)
+        return Prepared(
+            source=asked.source,
+            square=square,
+            prompt=asked.text,
+            seed=asked.seed,
+            with_source=self.options.preserve and self.options.size == "source",
+        )
 
     def vary(self, prepared: Prepared, seed: int) -> Prepared:
         """The same square with another seed."""

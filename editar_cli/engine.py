@@ -43,6 +43,7 @@ class Task:
         seed: the picture's codes depend on its own alone (see ``sampling``).
         changeable: (g, g) bool, cells whose codes may differ from the source's; all if ``None``.
         scored: say afterwards how likely the codes were.
+        with_source: decode the source's codes, too; that costs as much as decoding the result.
     """
 
     pixels: Tensor
@@ -50,6 +51,7 @@ class Task:
     seed: int
     changeable: Tensor | None = None
     scored: bool = False
+    with_source: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,8 @@ class Edited:
     Args:
         index: of its task.
         source_codes, edited_codes: what went into the transformer and came out.
-        decoded_source, decoded_edited: what the tokenizer makes of them.
+        decoded_source, decoded_edited: what the tokenizer makes of them, the former where the task
+            asked for it.
         passes: runs of the transformer behind its prefix.
         score: where the task asked for it.
     """
@@ -70,7 +73,7 @@ class Edited:
     index: int
     source_codes: Tensor
     edited_codes: Tensor
-    decoded_source: Tensor
+    decoded_source: Tensor | None
     decoded_edited: Tensor
     passes: int
     score: Score | None = None
@@ -201,7 +204,8 @@ class Engine:
                     on_codes=count,
                 ):
                     index = order[done.index]
-                    edited = self._edited(index, encoded[index], done)
+                    task, request = under_way[index], encoded[index]
+                    edited = self._edited(index, request, done, with_source=task.with_source)
                     del under_way[index], encoded[index]
                     stood -= done.codes.numel()
                     yield edited
@@ -266,7 +270,9 @@ class Engine:
         return EditResult(
             source_codes=torch.stack([edited.source_codes for edited in found]),
             edited_codes=torch.stack([edited.edited_codes for edited in found]),
-            decoded_source=torch.stack([edited.decoded_source for edited in found]),
+            decoded_source=torch.stack(
+                [edited.decoded_source for edited in found if edited.decoded_source is not None]
+            ),
             decoded_edited=torch.stack([edited.decoded_edited for edited in found]),
             passes=[edited.passes for edited in found],
         )
@@ -317,17 +323,17 @@ class Engine:
             scored=task.scored,
         )
 
-    def _edited(self, index: int, request: Request, done: Decoded) -> Edited:
+    def _edited(self, index: int, request: Request, done: Decoded, *, with_source: bool) -> Edited:
         grid = self.transformer.config.grid
         both = torch.stack([request.source_codes, done.codes]).view(2, grid, grid)
         # One pass for both: the decoder's cost per call is not small beside one picture.
-        decoded = self.detokenize(both)
+        decoded = self.detokenize(both if with_source else both[1:])
         return Edited(
             index=index,
             source_codes=both[0],
             edited_codes=both[1],
-            decoded_source=decoded[0],
-            decoded_edited=decoded[1],
+            decoded_source=decoded[0] if with_source else None,
+            decoded_edited=decoded[-1],
             passes=done.passes,
             score=done.score,
         )

@@ -640,7 +640,7 @@ def to_pixels(decoded: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def restore(
     source: Source,
-    decoded_source: NDArray[np.float32],
+    decoded_source: NDArray[np.float32] | None,
     decoded_edited: NDArray[np.float32],
     *,
     fit: Fit,
@@ -655,7 +655,8 @@ def restore(
 
     Args:
         source: the picture the square was made from.
-        decoded_source: (3, S, S) float32 in [-1, 1]: the source's codes, decoded.
+        decoded_source: (3, S, S) float32 in [-1, 1]: the source's codes, decoded; only
+            ``preserve`` needs it.
         decoded_edited: (3, S, S) float32 in [-1, 1]: the edited codes, decoded.
         fit: what ``prepare`` was called with.
         preserve: keep the source's own detail.
@@ -672,6 +673,7 @@ def restore(
     pixels = source.pixels.copy()
     region = pixels[top:bottom, left:right]
     if preserve:
+        assert decoded_source is not None
         seen = (slice(inner[1], inner[3]), slice(inner[0], inner[2]))
         before, after = (
             (picture.transpose(1, 2, 0)[seen] + 1) / 2

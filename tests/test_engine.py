@@ -168,6 +168,14 @@ def tasks(pixels: torch.Tensor, rows: list[int], **more) -> list[Task]:
     return [Task(pixels=pixels[i], instruction=PROMPTS[i], seed=SEEDS[i], **more) for i in rows]
 
 
+def test_the_source_is_decoded_where_it_is_asked_for(engine: Engine, pixels: torch.Tensor):
+    both = next(engine.stream(tasks(pixels, [0]), SAMPLING, slots=1))
+    alone = next(engine.stream(tasks(pixels, [0], with_source=False), SAMPLING, slots=1))
+    assert both.decoded_source is not None and alone.decoded_source is None
+    assert torch.equal(alone.edited_codes, both.edited_codes)
+    torch.testing.assert_close(alone.decoded_edited, both.decoded_edited, rtol=0, atol=1e-5)
+
+
 def out_of_memory(monkeypatch: pytest.MonkeyPatch, name: str, *at: int) -> list[int]:
     """Calls of a method of ``Rows`` that run out of memory, counted from 1.
 

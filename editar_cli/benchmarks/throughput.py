@@ -275,7 +275,8 @@ class Inputs:
         for pixels, instruction, seed in zip(
             self.pixels, self.instructions, self.seeds, strict=True
         ):
-            yield Task(pixels=pixels, instruction=instruction, seed=seed)
+            # The plain way makes the result alone, too.
+            yield Task(pixels=pixels, instruction=instruction, seed=seed, with_source=False)
 
 
 def run_throughput(
@@ -573,9 +574,9 @@ def _parts(engine: TimedEngine, inputs: Inputs, sampling: SamplingConfig, steps:
         with clock.part("decode"):
             for place in spread(steps, fed):
                 code = _step(rows, code, place, seeds)
-        # As the engine does it: the source and the edit of each picture.
+        # As the engine does it: one by one.
         for _ in range(batch):
-            engine.detokenize(code[:1, :1].expand(2, grid * grid).reshape(2, grid, grid))
+            engine.detokenize(code[:1, :1].expand(1, grid * grid).reshape(1, grid, grid))
     decode = clock.seconds["decode"] / steps * fed / batch
     return replace(clock.per_picture(batch), decode=decode)
 
@@ -590,8 +591,7 @@ def _warm_up(engine: TimedEngine, inputs: Inputs, sampling: SamplingConfig) -> f
     grid = engine.transformer.config.grid
     rows = engine.rows(len(inputs.seeds), sampling)
     code = _begin(engine, inputs, sampling)
-    # Both pictures at once, as the engine has it.
-    engine.detokenize(torch.zeros(2, grid, grid, dtype=torch.int64, device=rows.device))
+    engine.detokenize(torch.zeros(1, grid, grid, dtype=torch.int64, device=rows.device))
     seeds = torch.tensor(inputs.seeds, device=rows.device)
     middle, seconds = (grid * grid - 1) // 2, 0.0
     for _ in range(3):

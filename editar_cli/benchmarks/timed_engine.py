@@ -140,6 +140,11 @@ class TimedEngine(Engine):
         """A picture as decoding wants it."""
         return self._request(task)
 
+    def _request(self, task: Task) -> Request:
+        # The picture that warmed up comes again: what it left must not spare the tokenizer's work.
+        self._tokenized = None
+        return super()._request(task)
+
 
 def replace_text(bundle: Bundle, encoder: TextEncoder) -> Bundle:
     """The same model with another text encoder."""
