@@ -144,6 +144,7 @@ class Job:
         seed: a seed of its own instead of the run's, or ``None``.
         beside: further pictures to write, by what they show: "map", "preview".
         candidates: where what the result is chosen from is kept, in order; empty for nowhere.
+        mask: a picture that is white where this one may change, or ``None``.
         variation: which of the picture's results this is, from 0.
         variations: how many there are.
     """
@@ -156,6 +157,7 @@ class Job:
     seed: int | None = None
     beside: Mapping[str, Path] = field(default_factory=dict)
     candidates: tuple[Path, ...] = ()
+    mask: Path | None = None
     variation: int = 0
     variations: int = 1
 
@@ -192,6 +194,7 @@ class Job:
             "output": self.output_name,
             "status": status,
             self.asked: self.instruction,
+            **({} if self.mask is None else {"mask": str(self.mask)}),
             **({"variation": self.variation + 1} if self.variations > 1 else {}),
             **{name: str(path) for name, path in self.beside.items()},
             **({"candidates": [str(path) for path in self.candidates]} if self.candidates else {}),
@@ -307,6 +310,7 @@ def plan_jobs(
     asked: Literal["instruction", "caption"] = "instruction",
     caption_files: bool = False,
     own_tags: Sequence[str] = ("edited",),
+    masks: Path | None = None,
 ) -> Plan:
     """Find the inputs, place the outputs and refuse what would go wrong.
 
@@ -322,19 +326,22 @@ def plan_jobs(
             and no other text is given.
         own_tags: files and folders named ``*.<tag>`` are outputs of ours and not taken from
             folders.
+        masks: a mask for all pictures that have none of their own in a list, or a folder with one
+            for each: of the same name below it, whatever the extension.
 
     Raises:
-        UsageError: an input does not exist, has no instruction, two inputs would write one output,
-            or a source would be overwritten.
+        UsageError: an input or a mask does not exist, an input has no instruction, two inputs
+            would write one output, or a source would be overwritten.
     """
     one_file = not rows and len(inputs) == 1
     one_file = one_file and not os.path.isdir(inputs[0]) and not _is_glob(inputs[0])
     folder = _output_folder(placement, one_file=one_file or (len(rows) == 1 and not inputs))
+    leave_out = [path for path in (folder, masks) if path is not None]
     found = _find(
         inputs,
         rows,
         recursive=recursive,
-        leave_out=folder,
+        leave_out=leave_out,
         own_tags=own_tags,
         is_sheet=placement.is_sheet,
     )
@@ -343,6 +350,7 @@ def plan_jobs(
     if placement.in_place and any(item.path is None for item in found):
         raise UsageError("--in-place: standard input is no file that could be replaced")
 
+    mask_of = _find_masks(found, masks)
     plan = Plan()
     jobs = []
     made: dict[Path, None] = {}
@@ -375,6 +383,7 @@ def plan_jobs(
                     seed=None if item.row is None else item.row.seed,
                     beside=_beside(item, output, placement, variation),
                     candidates=_candidates(item, output, placement, variation),
+                    mask=mask_of[item],
                     variation=variation,
                     variations=placement.variations,
                 )
@@ -388,6 +397,50 @@ def plan_jobs(
             raise UsageError(f"{job.output}: is already there (--on-exists error)")
         (plan.skipped if exists and placement.on_exists == "skip" else plan.jobs).append(job)
     return plan
+
+
+def _find_masks(found: Sequence[_Found], masks: Path | None) -> dict[_Found, Path | None]:
+    """The mask of each picture, ``None`` for those that may change everywhere."""
+    if masks is not None and not masks.exists():
+        raise UsageError(f"--mask {masks}: no such file or folder")
+    files: dict[str, list[Path]] = {}
+    if masks is not None and masks.is_dir():
+        for file in masks.rglob("*"):
+            if images.is_picture_name(file) and file.is_file():
+                key = file.relative_to(masks).with_suffix("").as_posix()
+                files.setdefault(key, []).append(file)
+    chosen: dict[_Found, Path | None] = {}
+    missing = []
+    for item in found:
+        mask = masks
+        if item.row is not None and item.row.mask is not None:
+            mask = item.row.mask
+        elif masks is not None and masks.is_dir():
+            if item.path is None:
+                raise UsageError(f"--mask {masks}: a picture from standard input needs a mask file")
+            # Of several, the one whose extension is the picture's, too.
+            fitting = files.get(Path(item.key).with_suffix("").as_posix(), [])
+            same = [file for file in fitting if file.suffix == item.path.suffix] or fitting
+            if len(same) > 1:
+                raise UsageError(f"{item.path}: {same[0]} and {same[1]} could both be its mask")
+            if not same:
+                missing.append(item)
+            mask = same[0] if same else None
+        if (
+            mask is not None
+            and item.path is not None
+            and os.path.realpath(mask) == os.path.realpath(item.path)
+        ):
+            raise UsageError(f"{item.path}: is its own mask")
+        chosen[item] = mask
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        wanted = Path(str(masks)) / Path(missing[0].key).with_suffix(".png")
+        raise UsageError(
+            f"{missing[0].path}{more}: has no mask, such as {wanted}; a white picture lets all "
+            "change, a black one nothing"
+        )
+    return chosen
 
 
 def _caption_beside(path: Path | None) -> str | None:
@@ -463,7 +516,7 @@ def _find(
     rows: Sequence[Row],
     *,
     recursive: bool,
-    leave_out: Path | None,
+    leave_out: Sequence[Path],
     own_tags: Sequence[str],
     is_sheet: Callable[[Path], bool],
 ) -> list[_Found]:
@@ -505,14 +558,12 @@ def _find(
 
 
 def _walk(
-    root: Path, recursive: bool, leave_out: Path | None, own_tags: Sequence[str]
+    root: Path, recursive: bool, leave_out: Sequence[Path], own_tags: Sequence[str]
 ) -> Iterator[_Found]:
-    """Pictures in a folder in natural order, our own outputs left out."""
-    own = None if leave_out is None else os.path.realpath(leave_out)
+    """Pictures in a folder in natural order, our own outputs and masks left out."""
+    # Outputs among the inputs: told apart by their names, and collisions are refused.
+    others = {os.path.realpath(path) for path in leave_out} - {os.path.realpath(root)}
     ours = re.compile(rf".*\.({'|'.join(map(re.escape, own_tags))})(-\d+)?", re.DOTALL)
-    if own == os.path.realpath(root):
-        # Outputs among the inputs: told apart by their names, and collisions are refused.
-        own = None
 
     def walk(folder: Path) -> Iterator[_Found]:
         try:
@@ -525,6 +576,8 @@ def _walk(
                 continue
             if images.is_picture_name(name) and entry.is_file():
                 path = Path(entry.path)
+                if os.path.realpath(path) in others:
+                    continue
                 yield _Found(path, path.relative_to(root).as_posix(), root)
         names = {entry.name for entry in entries}
         for entry in entries:
@@ -534,7 +587,7 @@ def _walk(
             skip = skip or (stem != entry.name and f"{stem}.html" in names)
             if recursive and not skip and entry.is_dir(follow_symlinks=False):
                 path = Path(entry.path)
-                if os.path.realpath(path) != own:
+                if os.path.realpath(path) not in others:
                     yield from walk(path)
 
     yield from walk(root)
@@ -586,6 +639,7 @@ def _place_stream(placement: Placement, folder: Path | None, variation: int) -> 
 
 def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool, sheet: Path | None) -> None:
     sources = {os.path.realpath(job.source) for job in jobs if job.source is not None}
+    masks = {os.path.realpath(job.mask) for job in jobs if job.mask is not None}
     writers: dict[str, Job] = {}
     for job in jobs:
         outputs = [] if job.output is None else [job.output]
@@ -598,6 +652,10 @@ def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool, sheet: Path | Non
                     f"{output}; use --name, --format or one folder at a time"
                 )
             writers[target] = job
+            if target in masks:
+                raise UsageError(
+                    f"{output}: is a mask and would be overwritten; name another output"
+                )
             if target in sources and not (in_place and output is job.output):
                 raise UsageError(
                     f"{output}: is an input and would be overwritten; "

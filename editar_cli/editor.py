@@ -21,7 +21,17 @@ from editar_cli.config import SamplingConfig
 from editar_cli.decoding.decoder import Score
 from editar_cli.engine import Engine, Task, image_seed
 from editar_cli.errors import DeviceError, ImageError, UsageError
-from editar_cli.geometry import Fit
+from editar_cli.geometry import Fit, Geometry
+from editar_cli.masks import (
+    NO_AREA,
+    Area,
+    AreaSettings,
+    Region,
+    blend,
+    find_area,
+    in_square,
+    mask_of,
+)
 from editar_cli.models.linear import has_bfloat16, has_int8_kernel
 from editar_cli.pipeline import Asked, Made, Maker, P, R, make_all
 
@@ -44,12 +54,14 @@ class EditOptions:
         fit: how a picture becomes the model's square.
         size: ``source`` for the source's size and whole frame, ``model`` for the bare square.
         preserve: keep the source's own detail where the model changed little.
+        area: where pictures may change, beside their masks.
     """
 
     sampling: SamplingConfig
     fit: Fit
     size: Literal["source", "model"] = "source"
     preserve: bool = True
+    area: AreaSettings = NO_AREA
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +75,7 @@ class Prepared:
         seed: its own.
         scored: say afterwards how likely the result's codes were.
         with_source: decode the source, too: what tells the edit from the tokenizer's own losses.
+        area: where it may change; ``None`` for everywhere.
     """
 
     source: images.Source
@@ -71,6 +84,12 @@ class Prepared:
     seed: int
     scored: bool = False
     with_source: bool = False
+    area: Area | None = None
+
+    @property
+    def seen(self) -> images.Source:
+        """The part of the source that the square was made from."""
+        return self.source if self.area is None else self.area.seen(self.source)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +178,7 @@ class Editor:
         size: Literal["source", "model"] = "source",
         fit: str | None = None,
         preserve: bool = True,
+        area: AreaSettings | None = None,
         translating: bool = False,
     ) -> EditOptions:
         """Options in which everything left out is the model's own default.
@@ -189,6 +209,7 @@ class Editor:
             fit=chosen_fit,
             size=size,
             preserve=preserve,
+            area=area or NO_AREA,
         )
 
     def edit(
@@ -197,6 +218,11 @@ class Editor:
         instruction: str,
         *,
         seed: int = 0,
+        mask: Image.Image | str | Path | None = None,
+        region: str | tuple[float, float, float, float] | None = None,
+        feather: float | None = None,
+        invert_mask: bool = False,
+        zoom: bool = True,
         guidance: float | None = None,
         temperature: float | None = None,
         top_k: int | None = None,
@@ -213,6 +239,13 @@ class Editor:
             image: a path, or a picture open in Pillow.
             instruction: what to do, in plain English.
             seed: another seed, another result.
+            mask: white where the picture may change; outside of it the source stays bit for bit.
+            region: a rectangle that may change: x, y, width and height in pixels of the upright
+                picture, or such a text as ``10%,20%,50%,40%``.
+            feather: width in pixels of the soft edge, which lies inside; one that suits the picture
+                where left out, 0 for a hard edge.
+            invert_mask: of the mask black may change; without one, all but the region.
+            zoom: the model sees what may change and its surroundings only, not the whole picture.
             guidance, temperature, top_k, top_p, guidance_interval, image_guidance: sampling; the
                 model's own defaults where left out.
             size: ``source``, or ``model`` for the bare square.
@@ -223,10 +256,18 @@ class Editor:
             The edited picture in the source's mode, with its alpha and colour profile.
 
         Raises:
-            ImageError: the picture cannot be read.
+            ImageError: the picture or the mask cannot be read, or they do not go together.
             UsageError: a value is out of range.
         """
+        if region is not None and not isinstance(region, str):
+            region = ",".join(map(str, region))
         options = self.options(
+            area=AreaSettings(
+                region=None if region is None else Region.parse(region),
+                feather=feather,
+                invert=invert_mask,
+                zoom=zoom,
+            ),
             guidance=guidance,
             temperature=temperature,
             top_k=top_k,
@@ -241,7 +282,16 @@ class Editor:
             source, key = images.source_from_image(image), "-"
         else:
             source, key = images.read_image(Path(image)), Path(image).name
-        return _only(EditSession(self, options, seed=seed), source, instruction, key)
+        weights = None
+        if mask is not None:
+            given = (
+                images.source_from_image(mask, name="mask")
+                if isinstance(mask, Image.Image)
+                else images.read_image(Path(mask))
+            )
+            weights = mask_of(given, source.size, source.name)
+        session = EditSession(self, options, seed=seed)
+        return _only(session, source, instruction, key, mask=weights)
 
     def translate(
         self,
@@ -299,41 +349,73 @@ class Editor:
         on_drawn: Callable[[float], None],
         on_fewer_slots: Callable[[int], None],
     ) -> Iterator[tuple[int, Drawn]]:
-        """``Maker.stream`` with these settings: tokenize, condition, decode, detokenize."""
+        """``Maker.stream`` with these settings: tokenize, condition, decode, detokenize.
+
+        Pictures in which nothing may change are not shown to the model.
+        """
         codes = self.config.transformer.codes
-        tasks = (
-            Task(
-                pixels=torch.from_numpy(one.square),
-                instruction=one.prompt,
-                seed=one.seed,
-                scored=one.scored,
-                with_source=one.with_source,
-            )
-            for one in prepared
-        )
-        for edited in self.engine.stream(
-            tasks,
-            sampling,
-            slots=slots,
-            on_codes=lambda count: on_drawn(count / codes),
-            on_fewer_slots=on_fewer_slots,
-        ):
-            yield (
-                edited.index,
-                Drawn(
-                    before=None
-                    if edited.decoded_source is None
-                    else to_numpy(edited.decoded_source),
-                    after=to_numpy(edited.decoded_edited),
-                    codes=(edited.source_codes.cpu().numpy(), edited.edited_codes.cpu().numpy()),
-                    score=edited.score,
-                ),
-            )
+        numbers: list[int] = []
+        untouched: list[tuple[int, Drawn]] = []
+
+        def tasks() -> Iterator[Task]:
+            for number, one in enumerate(prepared):
+                if one.area is not None and one.area.empty:
+                    none = np.zeros((0, 0), np.int64)
+                    drawn = Drawn(before=one.square, after=one.square, codes=(none, none))
+                    untouched.append((number, drawn))
+                    on_drawn(1.0)
+                    continue
+                numbers.append(number)
+                yield Task(
+                    pixels=torch.from_numpy(one.square),
+                    instruction=one.prompt,
+                    seed=one.seed,
+                    scored=one.scored,
+                    with_source=one.with_source,
+                    changeable=None if one.area is None else torch.from_numpy(one.area.cells),
+                )
+
+        try:
+            for edited in self.engine.stream(
+                tasks(),
+                sampling,
+                slots=slots,
+                on_codes=lambda count: on_drawn(count / codes),
+                on_fewer_slots=on_fewer_slots,
+            ):
+                while untouched:
+                    yield untouched.pop(0)
+                yield (
+                    numbers[edited.index],
+                    Drawn(
+                        before=None
+                        if edited.decoded_source is None
+                        else to_numpy(edited.decoded_source),
+                        after=to_numpy(edited.decoded_edited),
+                        codes=(
+                            edited.source_codes.cpu().numpy(),
+                            edited.edited_codes.cpu().numpy(),
+                        ),
+                        score=edited.score,
+                    ),
+                )
+        except MemoryError:
+            # They were taken, and memory did not run out over them.
+            yield from untouched
+            raise
+        yield from untouched
 
 
-def _only(session: Maker[P, R], source: images.Source, text: str, key: str) -> Image.Image:
+def _only(
+    session: Maker[P, R],
+    source: images.Source,
+    text: str,
+    key: str,
+    *,
+    mask: NDArray[np.uint8] | None = None,
+) -> Image.Image:
     """A single picture as a run over many would make it."""
-    asked = Asked(source=source, text=text, seed=session.picture_seed(key))
+    asked = Asked(source=source, text=text, seed=session.picture_seed(key), mask=mask)
     (made,) = make_all(session, [asked])
     if isinstance(made, ImageError):
         raise made
@@ -363,6 +445,7 @@ class EditSession:
             "size": self.options.size,
             "fit": self.options.fit.value,
             "preserve": self.options.preserve,
+            **self.options.area.facts,
             **asdict(self.options.sampling),
         }
 
@@ -374,14 +457,28 @@ class EditSession:
         return image_seed(self.seed if seed is None else seed, key)
 
     def prepare(self, asked: Asked) -> Prepared:
-        """The square that the model sees."""
-        square = images.prepare(asked.source, self.editor.config.image_size, self.options.fit)
+        """The square that the model sees, and where the picture may change.
+
+        Raises:
+            ImageError: the region lies outside of the picture.
+        """
+        config = self.editor.config
+        area = find_area(
+            self.options.area,
+            asked.mask,
+            asked.source,
+            size=config.image_size,
+            grid=config.transformer.grid,
+            fit=self.options.fit,
+        )
+        seen = asked.source if area is None else area.seen(asked.source)
         return Prepared(
             source=asked.source,
-            square=square,
+            square=images.prepare(seen, config.image_size, self.options.fit),
             prompt=asked.text,
             seed=asked.seed,
             with_source=self.options.preserve and self.options.size == "source",
+            area=area,
         )
 
     def vary(self, prepared: Prepared, seed: int) -> Prepared:
@@ -407,18 +504,30 @@ class EditSession:
 
     def finish(self, prepared: Prepared, result: Drawn) -> Made:
         """The result at the source's size, or (S, S, 3) for size ``model``."""
-        source = prepared.source
+        source, area, seen = prepared.source, prepared.area, prepared.seen
+        notes = () if area is None else area.notes
         if self.options.size == "model":
-            return Made(pixels=images.to_pixels(result.after), like=source)
+            pixels = images.to_pixels(result.after)
+            if area is not None:
+                size = self.editor.config.image_size
+                geometry = Geometry.of(source=seen.size, size=size, fit=self.options.fit)
+                weights = in_square(area.seen_weights, geometry)
+                pixels = blend(images.to_pixels(prepared.square), pixels, weights)
+            return Made(pixels=pixels, like=source, notes=notes)
+        if area is not None and area.empty:
+            return Made(pixels=source.pixels, like=source, notes=notes)
         pixels = images.restore(
-            source,
+            seen,
             result.before,
             result.after,
             fit=self.options.fit,
             preserve=self.options.preserve,
             codes=result.codes,
+            free=None if area is None else area.cells,
         )
-        return Made(pixels=pixels, like=source)
+        if area is not None:
+            pixels = area.put_into(source, pixels)
+        return Made(pixels=pixels, like=source, notes=notes)
 
 
 def choose_device(name: str) -> torch.device:

@@ -646,6 +646,7 @@ def restore(
     fit: Fit,
     preserve: bool = True,
     codes: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
+    free: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """Bring the model's square back to the source's size and whole frame.
 
@@ -662,6 +663,7 @@ def restore(
         preserve: keep the source's own detail.
         codes: (h, w) codes of the source and of the edit; regions where they are equal stay the
             source's, bit for bit.
+        free: (h, w) codes that could be edited, all if ``None``: what the others show is no edit.
 
     Returns:
         (H, W, 3) uint8 at the source's size.
@@ -679,11 +681,18 @@ def restore(
             (picture.transpose(1, 2, 0)[seen] + 1) / 2
             for picture in (decoded_source, decoded_edited)
         )
-        kept = None if codes is None else kept_weights(*codes, size=size)[seen]
-        region[:] = transfer_edit(region, before, after, kept=kept)
+        kept = None if codes is None else kept_weights(*codes, size=size, free=free)[seen]
+        told = None if free is None else _enlarged_cells(free, size)[seen]
+        region[:] = transfer_edit(region, before, after, kept=kept, free=told)
         return pixels
     region[:] = enlarge(decoded_edited, geometry)
     return pixels
+
+
+def _enlarged_cells(cells: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """(h, w) -> (size, size)."""
+    rows, columns = (np.arange(size) * count // size for count in cells.shape)
+    return cells[np.ix_(rows, columns)]
 
 
 def enlarge(decoded: NDArray[np.float32], geometry: Geometry) -> NDArray[np.uint8]:

@@ -27,6 +27,7 @@ class Row:
         text: its instruction or caption, ``None`` where the list has none for it.
         seed: its own seed, or ``None``.
         output: where its result goes, or ``None`` for where the command line says.
+        mask: white where it may change, or ``None``.
     """
 
     image: Path
@@ -34,15 +35,16 @@ class Row:
     text: str | None = None
     seed: int | None = None
     output: Path | None = None
+    mask: Path | None = None
 
 
 def read_list(name: str) -> list[Row]:
     """Read ``name``; ``-`` is standard input.
 
     A ``.csv`` file has a line of column names, a ``.jsonl`` file one object a line; of both,
-    ``image`` is needed, and ``instruction`` or ``caption``, ``seed`` and ``output`` may be there.
-    Anything else is plain text with one path a line. On standard input the first line tells which
-    it is. Paths are relative to the working directory.
+    ``image`` is needed, and ``instruction`` or ``caption``, ``mask``, ``seed`` and ``output`` may
+    be there. Anything else is plain text with one path a line. On standard input the first line
+    tells which it is. Paths are relative to the working directory.
 
     Raises:
         UsageError: the list cannot be read, is empty, or a row is wrong; names list and line.
@@ -114,8 +116,6 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
 def _with_image(record: Mapping[str, Any], where: str) -> Mapping[str, Any]:
     if not isinstance(record.get("image"), str) or not record["image"].strip():
         raise UsageError(f"{where}: names no image")
-    if "mask" in record:
-        raise UsageError(f"{where}: has a mask, which cannot be used yet; leave the column out")
     return record
 
 
@@ -130,15 +130,22 @@ def _row(record: Mapping[str, Any], where: str, shared: str | None) -> Row:
     text = record[given[0]] if given else None
     if text is not None and not isinstance(text, str):
         raise UsageError(f"{where}: {given[0]} {text!r} must be text")
-    output = record.get("output")
-    if output is not None and not (isinstance(output, str) and output.strip()):
-        raise UsageError(f"{where}: output {output!r} must be a file name")
+    files: dict[str, Path | None] = {}
+    for name in ("mask", "output"):
+        value = record.get(name)
+        if value is not None and not (isinstance(value, str) and value.strip()):
+            raise UsageError(f"{where}: {name} {value!r} must be a file name")
+        files[name] = None if value is None else Path(value.strip())
+    mask = files["mask"]
+    if mask is not None and not os.path.isfile(mask):
+        raise UsageError(f"{where}: {mask}: no such file")
     return Row(
         image=image,
         key=_key(str(image), shared),
         text=text,
         seed=_seed(record.get("seed"), where),
-        output=None if output is None else Path(output.strip()),
+        output=files["output"],
+        mask=mask,
     )
 
 

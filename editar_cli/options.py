@@ -18,6 +18,7 @@ from editar_cli.geometry import Fit
 
 if TYPE_CHECKING:
     from editar_cli.images import ReadOptions
+    from editar_cli.masks import AreaSettings
 
 
 class DType(StrEnum):
@@ -327,7 +328,7 @@ FromFileOption = Annotated[
         "--from-file",
         metavar="LIST|-",
         help="A list of pictures: one path a line, or .csv / .jsonl with image and, if you like, "
-        "instruction or caption, seed, output.",
+        "instruction or caption, mask, seed, output.",
     ),
 ]
 SizeOption = Annotated[
@@ -345,6 +346,46 @@ PreserveOption = Annotated[
     typer.Option(
         "--preserve/--no-preserve",
         help="Keep the source's own detail where the model changed little.",
+    ),
+]
+MaskOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask",
+        metavar="FILE|DIR",
+        help="White where pictures may change: one for all, or a folder with one of each name.",
+    ),
+]
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--region",
+        metavar="X,Y,W,H",
+        help="Only this rectangle may change: in pixels of the upright picture, or in percent.",
+    ),
+]
+FeatherOption = Annotated[
+    float | None,
+    typer.Option(
+        "--feather",
+        metavar="PX",
+        min=0,
+        help="Soft edge of mask and region in pixels, inside of them; 0 is hard. Default: 0.3 % of "
+        "the picture's short side.",
+    ),
+]
+InvertMaskOption = Annotated[
+    bool,
+    typer.Option(
+        "--invert-mask", help="Black may change, not white; without a mask, all but the region."
+    ),
+]
+ZoomOption = Annotated[
+    bool,
+    typer.Option(
+        "--zoom/--no-zoom",
+        help="Show the model only what may change and its surroundings, not the whole picture: "
+        "finer and stronger edits.",
     ),
 ]
 JsonOption = Annotated[
@@ -455,6 +496,56 @@ class FrameOptions(Group):
     def fit_given(self) -> str | None:
         """``None`` for the model's own."""
         return None if self.fit is None else self.fit.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class AreaOptions(Group):
+    """What of a picture may change.
+
+    Raises:
+        UsageError: a value makes no sense, or says how to use what is not given.
+    """
+
+    mask: MaskOption = None
+    region: RegionOption = None
+    feather: FeatherOption = None
+    invert_mask: InvertMaskOption = False
+    zoom: ZoomOption = True
+
+    def __post_init__(self) -> None:
+        if self.region is not None or self.feather is not None:
+            assert self.area is not None
+
+    @property
+    def area(self) -> "AreaSettings":
+        """All but the mask."""
+        from editar_cli.masks import AreaSettings, Region
+
+        return AreaSettings(
+            region=None if self.region is None else Region.parse(self.region),
+            feather=self.feather,
+            invert=self.invert_mask,
+            zoom=self.zoom,
+        )
+
+    def check(self, *, masked: bool) -> None:
+        """Refuse flags that would do nothing.
+
+        Args:
+            masked: some picture has a mask.
+
+        Raises:
+            UsageError: there is neither mask nor region.
+        """
+        if masked or self.region is not None:
+            return
+        for flag, given in (
+            ("--feather", self.feather is not None),
+            ("--invert-mask", self.invert_mask),
+            ("--no-zoom", not self.zoom),
+        ):
+            if given:
+                raise UsageError(f"{flag}: needs --mask or --region")
 
 
 @dataclass(frozen=True, kw_only=True)

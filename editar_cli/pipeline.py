@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
 from itertools import chain
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from editar_cli import images, metadata
 from editar_cli.batch import Job
 from editar_cli.errors import ImageError
+from editar_cli.masks import read_mask
 from editar_cli.overlap import Workers
 
 P = TypeVar("P")
@@ -64,11 +65,13 @@ class Asked:
         source: the picture, upright.
         text: an instruction or a caption.
         seed: its own.
+        mask: (H, W) uint8 at the source's size, 255 where it may change; ``None`` for everywhere.
     """
 
     source: images.Source
     text: str
     seed: int
+    mask: NDArray[np.uint8] | None = None
 
 
 class Maker(Protocol[P, R]):
@@ -511,7 +514,11 @@ class _Run(Generic[P, R]):
         reading.data = b""
         try:
             source = _source_of(job, data, self.read)
-            return self.maker.prepare(Asked(source=source, text=job.instruction, seed=seed))
+            mask = None
+            if job.mask is not None:
+                mask = read_mask(job.mask, source.size, source.name, replace(self.read, frame=None))
+            asked = Asked(source=source, text=job.instruction, seed=seed, mask=mask)
+            return self.maker.prepare(asked)
         except ImageError as error:
             return error
         except MemoryError:
@@ -626,7 +633,8 @@ def _source_of(job: Job, data: bytes, options: images.ReadOptions) -> images.Sou
 
 
 def _note(facts: Mapping[str, object], job: Job, seed: int) -> metadata.Note:
-    return {**facts, job.asked: job.instruction, "seed": seed}
+    own = {} if job.mask is None else {"mask": str(job.mask)}
+    return {**facts, **own, job.asked: job.instruction, "seed": seed}
 
 
 def _write(job: Job, made: Made, note: metadata.Note, *, format: str, strip: bool) -> bytes | None:

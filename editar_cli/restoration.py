@@ -17,10 +17,13 @@ losses cancel) and applied to the source at full size:
   explain (a Wiener gain per neighbourhood and frequency band).
 - Detail finer than the model's pixels is scaled by A, and further by how the detail left in the
   decoded edited picture compares with what A predicts: blur takes it away.
+- Where only some codes were free, they alone tell of the edit: what lies beyond has no part in any
+  fit or mean, and what is found is continued over the border instead of fading towards it.
 
 Pictures in this file are (H, W, 3) float32 in [0, 1] unless said otherwise.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -54,7 +57,11 @@ _STRIP_VALUES = 1 << 20
 
 
 def kept_weights(
-    source_codes: NDArray[np.int64], edited_codes: NDArray[np.int64], *, size: int
+    source_codes: NDArray[np.int64],
+    edited_codes: NDArray[np.int64],
+    *,
+    size: int,
+    free: NDArray[np.bool_] | None = None,
 ) -> Floats:
     """Where the source stays untouched.
 
@@ -65,12 +72,15 @@ def kept_weights(
         source_codes: (h, w) codes of the source.
         edited_codes: (h, w) codes of the edited picture.
         size: side of the square the codes stand for, in pixels.
+        free: (h, w), cells that could have been edited; the others say nothing, and are not kept.
 
     Returns:
         (size, size) in [0, 1]: 0 in edited cells, 1 in kept ones but for half a cell of transition
         along their common borders.
     """
     equal = source_codes == edited_codes
+    if free is not None:
+        equal &= free
     # Beyond the frame counts as equal, so that regions at the frame are judged by what is seen.
     core = np.asarray(_windows(equal, outside=True).all(axis=(2, 3)))
     kept = (_windows(core, outside=False).any(axis=(2, 3)) & equal).astype(np.float32)
@@ -91,6 +101,7 @@ def transfer_edit(
     decoded_edited: Floats,
     *,
     kept: Floats | None = None,
+    free: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
     """The source, edited as the model edited its small picture.
 
@@ -99,11 +110,16 @@ def transfer_edit(
         decoded_source: (h, w, 3): the same frame through the tokenizer.
         decoded_edited: (h, w, 3): the edited codes, decoded.
         kept: (h, w) in [0, 1]: 1 where the source stays as it is, exactly.
+        free: (h, w): where the model could edit at all; beyond, the result goes on as if it had
+            edited there as well.
 
     Returns:
         (H, W, 3) uint8.
     """
     assert decoded_source.shape == decoded_edited.shape
+    if free is not None and not free.any():
+        return source.copy()
+    told = None if free is None or free.all() else free.astype(np.float32)
     if np.array_equal(decoded_source, decoded_edited) or (kept is not None and kept.min() >= 1):
         return source.copy()
     height, width = decoded_source.shape[:2]
@@ -116,18 +132,21 @@ def transfer_edit(
 
     before, after = decoded_source @ _OPPONENT.T, decoded_edited @ _OPPONENT.T
     brightness = seen @ _LUMA
-    grid, transforms = _robust_fit(before, after, brightness, unit)
+    grid, transforms = _robust_fit(before, after, brightness, unit, told)
     predicted = _apply(transforms, before)
-    if _turned_grey(before, after):
+    if _turned_grey(before, after, told):
         grid[..., 1:] = 0
         predicted[..., 1:] = 0
         after = after * np.array([1, 0, 0], np.float32)
     lost = (decoded_source - seen) @ _OPPONENT.T
-    structure = _structure(after - predicted, lost, transforms, unit) @ _OPPONENT
-    detail = _detail_gain(before, after, predicted, transforms, unit)
-    smooth = _as_smooth_as(seen, after[..., 0] - _blur(after[..., 0], 4 * unit), unit)
+    structure: Floats = _structure(after - predicted, lost, transforms, unit, told) @ _OPPONENT
+    detail: Floats = _detail_gain(before, after, predicted, transforms, unit, told)[..., None]
+    edited_detail: Floats = after[..., 0] - _blur(after[..., 0], 4 * unit, told)
+    smooth = _as_smooth_as(seen, edited_detail, unit, told)
+    if told is not None:
+        structure, detail = _continued(structure, unit, told), _continued(detail, unit, told)
 
-    planes = [structure, detail[..., None], smooth]
+    planes: list[Floats] = [structure, detail, smooth]
     if kept is not None:
         planes.append(kept[..., None])
     at_guide = _resize(np.concatenate(planes, axis=2), guide.shape[:2], Image.Resampling.BICUBIC)
@@ -140,18 +159,19 @@ def transfer_edit(
 
 
 def _robust_fit(
-    before: Floats, after: Floats, brightness: Floats, unit: float
+    before: Floats, after: Floats, brightness: Floats, unit: float, told: Floats | None
 ) -> tuple[Floats, Floats]:
     """The grid (Gy, Gx, bins, 4, 3), and its transforms (h, w, 4, 3) at the fitted pixels.
 
     Fitted twice, the second time with less weight for neighbourhoods that the first fit explains
     badly: codes that went astray, or structure that is new.
     """
-    grid = _fit(before, after, brightness, np.ones_like(brightness))
+    weight = np.ones_like(brightness) if told is None else told
+    grid = _fit(before, after, brightness, weight)
     transforms = _sample(grid, brightness)
-    error = np.sqrt(_energy(after - _apply(transforms, before), 3 * unit))
-    usual = 1.5 * float(np.median(error)) + 1e-4
-    grid = _fit(before, after, brightness, 1 / (1 + (error / usual) ** 2))
+    error = np.sqrt(_energy(after - _apply(transforms, before), 3 * unit, told))
+    usual = 1.5 * float(np.median(error[weight > 0])) + 1e-4
+    grid = _fit(before, after, brightness, weight / (1 + (error / usual) ** 2))
     return grid, _sample(grid, brightness)
 
 
@@ -234,16 +254,18 @@ def _split(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.f
     return both[..., :4], both[..., 4:]
 
 
-def _turned_grey(before: Floats, after: Floats) -> bool:
+def _turned_grey(before: Floats, after: Floats, told: Floats | None) -> bool:
     """Whether the edit took all colour: what little is left is the tokenizer's."""
-    had, has = (float(np.sqrt((p[..., 1:] ** 2).sum(-1).mean())) for p in (before, after))
+    had, has = (math.sqrt(_mean((p[..., 1:] ** 2).sum(-1), told)) for p in (before, after))
     return has < 0.03 and has < 0.5 * had
 
 
 # ---- what the field does not say
 
 
-def _structure(residual: Floats, lost: Floats, transforms: Floats, unit: float) -> Floats:
+def _structure(
+    residual: Floats, lost: Floats, transforms: Floats, unit: float, told: Floats | None
+) -> Floats:
     """The part of ``residual`` (h, w, 3) that is more than noise, in two bands.
 
     Args:
@@ -251,21 +273,27 @@ def _structure(residual: Floats, lost: Floats, transforms: Floats, unit: float) 
         lost: what the tokenizer changed in the source: how far its pixels can be trusted here.
         transforms: (h, w, 4, 3).
         unit: pixels per reference pixel.
+        told: (h, w), weight of each pixel.
     """
     gain = (transforms[..., :3, :] ** 2).sum(axis=(2, 3)) / 3
-    coarse, coarse_lost = _blur(residual, 6 * unit), _blur(lost, 6 * unit)
+    coarse, coarse_lost = _blur(residual, 6 * unit, told), _blur(lost, 6 * unit)
     fine, fine_lost = residual - coarse, lost - coarse_lost
     bands = ((coarse, coarse_lost, 8.0, 8.0, 0.25), (fine, fine_lost, 4.0, 6.0, 1.0))
     kept = np.zeros_like(residual)
     for band, band_lost, reach, reach_lost, share in bands:
         noise = share * (1 + gain) * _energy(band_lost, reach_lost * unit) + 0.03**2
-        energy = np.maximum(_energy(band, reach * unit), 1e-9)
+        energy = np.maximum(_energy(band, reach * unit, told), 1e-9)
         kept += band * np.maximum(0, 1 - noise / energy)[..., None]
     return kept
 
 
 def _detail_gain(
-    before: Floats, after: Floats, predicted: Floats, transforms: Floats, unit: float
+    before: Floats,
+    after: Floats,
+    predicted: Floats,
+    transforms: Floats,
+    unit: float,
+    told: Floats | None,
 ) -> Floats:
     """(h, w) from 0 up: how much of the fine detail the field predicts is to be seen.
 
@@ -277,17 +305,19 @@ def _detail_gain(
     there.
     """
     found, expected = (
-        (p[..., :1] - _blur(p[..., :1], 2 * unit)).astype(np.float32) for p in (after, predicted)
+        (p[..., :1] - _blur(p[..., :1], 2 * unit, told)).astype(np.float32)
+        for p in (after, predicted)
     )
     # Where there is no detail, nothing says that it went.
-    more = np.sqrt((_energy(found, 8 * unit) + 2e-5) / (_energy(expected, 8 * unit) + 2e-5))
+    near_found, near_expected = (_energy(p, 8 * unit, told) + 2e-5 for p in (found, expected))
+    more = np.sqrt(near_found / near_expected)
     # Detail is rarely lost in spots: a wide look, half of it at the whole picture.
     wide_found, wide_expected = (
-        _energy(p, 16 * unit) + float((p**2).mean()) + 2e-5 for p in (found, expected)
+        _energy(p, 16 * unit, told) + _mean((p**2)[..., 0], told) + 2e-5 for p in (found, expected)
     )
     less = np.sqrt(wide_found / wide_expected)
     explained, unexplained = (
-        float((change**2).sum(axis=2).mean()) for change in (predicted - before, after - predicted)
+        _mean((change**2).sum(axis=2), told) for change in (predicted - before, after - predicted)
     )
     share = unexplained / (explained + unexplained)
     other = float(np.clip((share - 0.3) / 0.4, 0, 1))
@@ -297,15 +327,21 @@ def _detail_gain(
     return gain * (1 + np.clip(more - 1.2, 0, most - 1))
 
 
-def _as_smooth_as(picture: Floats, detail: Floats, unit: float) -> Floats:
+def _as_smooth_as(picture: Floats, detail: Floats, unit: float, told: Floats | None) -> Floats:
     """``picture`` (h, w, 3) blurred until its grey has no more contrast than ``detail`` (h, w)."""
-    target = float((detail**2).mean())
+    target = _mean(detail**2, told)
     for deviation in (0.7, 1.0, 1.4, 2.0, 2.8, 4.0):
         blurred = _blur(picture, deviation * unit)
         grey = blurred @ _OPPONENT[0]
-        if float(((grey - _blur(grey, 4 * unit)) ** 2).mean()) <= target:
+        if _mean((grey - _blur(grey, 4 * unit)) ** 2, told) <= target:
             break
     return blurred
+
+
+def _continued(plane: Floats, unit: float, told: Floats) -> Floats:
+    """(h, w, C), with what lies near its pixels that tell of the edit in place of all others."""
+    near = _blur(plane, 1.5 * unit, told)
+    return np.where(told[..., None] > 0, plane, near)
 
 
 def _add_detail_and_structure(field: Floats, planes: Floats) -> None:
@@ -451,14 +487,28 @@ def _separable(down: Floats, across: Floats, values: Floats) -> Floats:
     return result
 
 
-def _blur(values: Floats, deviation: float) -> Floats:
-    """Gaussian over the first two axes, renormalised at the border."""
+def _blur(values: Floats, deviation: float, told: Floats | None = None) -> Floats:
+    """Gaussian over the first two axes, renormalised at the border.
+
+    Args:
+        values: (h, w, ...).
+        deviation: in pixels.
+        told: (h, w), weight of each pixel.
+    """
     down, across = (_spread(side, deviation) for side in values.shape[:2])
-    return _separable(
-        down / down.sum(axis=1, keepdims=True), across / across.sum(axis=1, keepdims=True), values
-    )
+    down, across = (line / line.sum(axis=1, keepdims=True) for line in (down, across))
+    if told is None:
+        return _separable(down, across, values)
+    weight = told.reshape(*told.shape, *[1] * (values.ndim - 2))
+    share = np.maximum(_separable(down, across, weight), 1e-12)
+    return _separable(down, across, values * weight) / share
 
 
-def _energy(values: Floats, deviation: float) -> Floats:
+def _energy(values: Floats, deviation: float, told: Floats | None = None) -> Floats:
     """(h, w): the local mean of the squared length of (h, w, C)."""
-    return _blur((values**2).sum(axis=2), deviation)
+    return _blur((values**2).sum(axis=2), deviation, told)
+
+
+def _mean(values: Floats, told: Floats | None) -> float:
+    """Of (h, w), with the weight of each pixel."""
+    return float(np.average(values, weights=told))

@@ -536,3 +536,87 @@ def test_heic_that_cannot_be_written_is_not_replaced_in_place(tmp_path, monkeypa
     monkeypatch.setattr(images, "can_write_heif", lambda: False)
     with pytest.raises(UsageError, match=r"--in-place: .*a\.heic is HEIC"):
         plan_jobs([str(tmp_path / "a.heic")], "x", Placement(in_place=True))
+
+
+# Masks.
+
+
+def masked(inputs, masks, recursive=False, rows=(), **placement):
+    """{input: mask} of a plan."""
+    placement = Placement(**{"output": "out", **placement})
+    masks = None if masks is None else Path(masks)
+    plan = plan_jobs(inputs, "x", placement, recursive=recursive, rows=rows, masks=masks)
+    return {job.source_name: job.mask and job.mask.as_posix() for job in plan.jobs}
+
+
+def white(*names):
+    for name in names:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (12, 8), 255).save(path)
+
+
+def test_one_mask_serves_all_pictures_and_is_none_of_them(folder):
+    white("photos/mask.png")
+    found = masked(["photos"], "photos/mask.png")
+    assert found == {f"photos/{name}": "photos/mask.png" for name in ("a.jpg", "b2.png", "b10.png")}
+    assert masked(["photos/a.jpg"], None) == {"photos/a.jpg": None}
+
+
+def test_a_folder_of_masks_has_one_of_each_name_whatever_the_extension(folder):
+    white("photos/masks/a.png", "photos/masks/b2.tif", "photos/masks/b10.png")
+    white("photos/masks/deep/c.bmp", "photos/masks/unused.png")
+    assert masked(["photos"], "photos/masks", recursive=True) == {
+        "photos/a.jpg": "photos/masks/a.png",
+        "photos/b2.png": "photos/masks/b2.tif",
+        "photos/b10.png": "photos/masks/b10.png",
+        "photos/deep/c.jpg": "photos/masks/deep/c.bmp",
+    }
+    assert masked(["photos/a.jpg"], "photos/masks") == {"photos/a.jpg": "photos/masks/a.png"}
+
+
+def test_of_two_masks_the_one_with_the_extension_of_the_picture_is_taken(folder):
+    white("masks/a.png", "masks/a.jpg")
+    assert masked(["photos/a.jpg"], "masks") == {"photos/a.jpg": "masks/a.jpg"}
+    Path("masks/a.jpg").rename("masks/a.bmp")
+    with pytest.raises(
+        UsageError, match=r"^photos/a\.jpg: masks/a\..* and .* could both be its mask"
+    ):
+        masked(["photos/a.jpg"], "masks")
+
+
+def test_pictures_without_a_mask_are_told_before_a_model_loads(folder):
+    white("masks/a.png")
+    said = r"^photos/b2\.png \(and 1 more\): has no mask, such as masks/b2\.png; a white picture"
+    with pytest.raises(UsageError, match=said):
+        masked(["photos"], "masks")
+    with pytest.raises(UsageError, match=r"^--mask none\.png: no such file or folder"):
+        masked(["photos"], "none.png")
+    with pytest.raises(UsageError, match=r"^--mask masks: a picture from standard input needs"):
+        masked(["-"], "masks", output="out.png")
+
+
+def test_a_mask_in_a_list_goes_before_the_one_for_all(folder):
+    white("m.png", "all.png")
+    rows = [
+        Row(image=Path("photos/a.jpg"), key="photos/a.jpg", mask=Path("m.png")),
+        Row(image=Path("photos/b2.png"), key="photos/b2.png"),
+    ]
+    expected = {"photos/a.jpg": "m.png", "photos/b2.png": "all.png"}
+    assert masked([], "all.png", rows=rows) == expected
+
+
+def test_a_mask_is_never_written_over_nor_a_picture_its_own_mask(folder):
+    white("masks/a.jpg")
+    with pytest.raises(UsageError, match=r"^masks/a\.jpg: is a mask and would be overwritten"):
+        masked(["photos/a.jpg"], "masks", output="masks")
+    with pytest.raises(UsageError, match=r"^photos/a\.jpg: is its own mask"):
+        masked(["photos/a.jpg"], "photos")
+
+
+def test_a_mask_is_part_of_what_is_told_of_a_picture(folder):
+    white("m.png")
+    plan = plan_jobs(["photos/a.jpg"], "x", Placement(output="o.png"), masks=Path("m.png"))
+    assert plan.jobs[0].record("planned")["mask"] == "m.png"
+    plain = plan_jobs(["photos/a.jpg"], "x", Placement(output="o.png"))
+    assert "mask" not in plain.jobs[0].record("planned")

@@ -13,6 +13,7 @@ from editar_cli.embedded import embedded_folder
 from editar_cli.errors import CheckpointError, DeviceError, ImageError, UsageError
 from editar_cli.geometry import Fit
 from editar_cli.images import source_from_image
+from editar_cli.masks import AreaSettings, Region
 from editar_cli.models.gpt import GPTConfig
 from editar_cli.models.linear import has_int8_kernel
 from editar_cli.models.presets import GPT_PRESETS
@@ -203,7 +204,7 @@ def test_running_out_of_memory_is_pythons_own_error(editor, monkeypatch):
 
     monkeypatch.setattr(editor.engine, "encode", fail)
     with pytest.raises(MemoryError):
-        made(session, [source_from_image(picture())], [0])
+        made(session, [source_from_image(picture(seed=99))], [0])
 
 
 def test_threads_leave_a_model_on_the_cpu_its_cores(monkeypatch):
@@ -295,3 +296,149 @@ def test_a_variation_is_what_preparing_with_its_seed_gives(editor):
     first = maps.prepare(Asked(source=source, text="a hill", seed=5))
     assert maps.vary(first, 6).seed == 6
     assert maps.vary(first, 6).found is first.found, "the map is drawn once"
+
+
+# Masks.
+
+
+def sky(width=60, height=40):
+    mask = np.zeros((height, width), np.uint8)
+    mask[: height // 2] = 255
+    return Image.fromarray(mask)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK", "I;16"])
+@pytest.mark.parametrize("preserve", [True, False])
+def test_outside_of_a_mask_every_mode_stays_bit_for_bit(editor, mode, preserve):
+    if mode == "I;16":
+        deep = np.random.default_rng(1).integers(0, 65536, (40, 60)).astype(np.uint16)
+        image = Image.fromarray(deep)
+    else:
+        image = picture().convert(mode)
+    result = editor.edit(image, "make it snowy", mask=sky(), preserve=preserve)
+    plain = image.convert("RGB") if mode == "P" else image
+    before, after = np.asarray(plain), np.asarray(result)
+    assert result.mode == plain.mode
+    assert np.array_equal(after[20:], before[20:])
+    assert not np.array_equal(after[:20], before[:20])
+
+
+def test_a_full_mask_is_no_mask_and_an_empty_one_no_edit(editor):
+    image = picture()
+    whole = editor.edit(image, "make it snowy")
+    white, black = (Image.new("L", image.size, level) for level in (255, 0))
+    assert np.array_equal(editor.edit(image, "make it snowy", mask=white), whole)
+    assert np.array_equal(editor.edit(image, "make it snowy", region=(0, 0, 60, 40)), whole)
+    assert np.array_equal(editor.edit(image, "make it snowy", mask=black), image)
+    assert not np.array_equal(whole, image)
+
+
+def test_pictures_that_nothing_may_change_in_never_reach_the_model(editor, monkeypatch):
+    sources = [source_from_image(picture(seed=i), name=f"{i}") for i in range(4)]
+    masks = [np.full((40, 60), 255 * (i in (1, 2)), np.uint8) for i in range(4)]
+    asked = [
+        Asked(source=source, text="make it snowy", seed=i, mask=mask)
+        for i, (source, mask) in enumerate(zip(sources, masks, strict=True))
+    ]
+    tasks, drawn = [], []
+    stream = editor.engine.stream
+
+    def watched(given, *more, **settings):
+        yield from stream((tasks.append(task) or task for task in given), *more, **settings)
+
+    monkeypatch.setattr(editor.engine, "stream", watched)
+    session = EditSession(editor, editor.options())
+    results = make_all(session, asked, slots=2, on_drawn=drawn.append)
+    assert [task.seed for task in tasks] == [1, 2]
+    assert sum(drawn) == pytest.approx(4)
+    for i in (0, 3):
+        assert np.array_equal(results[i].pixels, sources[i].pixels)
+        assert results[i].notes == ("its mask lets nothing change: the result is the source",)
+    monkeypatch.undo()
+    alone = make_all(session, [replace(asked[1], mask=None)])
+    assert np.array_equal(results[1].pixels, alone[0].pixels)
+
+
+def test_memory_that_runs_out_is_not_blamed_on_pictures_without_the_model(editor, monkeypatch):
+    def none(given, *more, **settings):
+        list(given)
+        raise MemoryError
+        yield
+
+    monkeypatch.setattr(editor.engine, "stream", none)
+    session = EditSession(editor, editor.options())
+    asked = [
+        Asked(
+            source=source_from_image(picture()),
+            text="x",
+            seed=0,
+            mask=np.full((40, 60), level, np.uint8),
+        )
+        for level in (0, 255)
+    ]
+    stream = session.stream([session.prepare(one) for one in asked], slots=1)
+    assert next(stream)[0] == 0
+    with pytest.raises(MemoryError):
+        next(stream)
+
+
+def test_codes_outside_of_a_mask_are_forced(editor):
+    session = EditSession(editor, editor.options(area=AreaSettings(zoom=False)))
+    asked = Asked(
+        source=source_from_image(picture()), text="at night", seed=0, mask=np.asarray(sky())
+    )
+    prepared = session.prepare(asked)
+    assert prepared.area.cells[:4].all() and not prepared.area.cells[4:].any()
+    ((_, drawn),) = session.stream([prepared], slots=1)
+    before, after = drawn.codes
+    assert np.array_equal(before[4:], after[4:]) and not np.array_equal(before[:4], after[:4])
+
+
+@pytest.mark.parametrize("fit", list(Fit))
+@pytest.mark.parametrize("zoom", [True, False])
+def test_a_region_holds_for_every_fit_and_closeness(editor, fit, zoom):
+    image = picture(150, 90)
+    result = editor.edit(image, "x", region="60,30,40,30", feather=0, fit=fit.value, zoom=zoom)
+    before, after = np.asarray(image).astype(int), np.asarray(result)
+    changed = (before != after).any(axis=2)
+    inside = np.zeros_like(changed)
+    inside[30:60, 60:100] = True
+    assert not changed[~inside].any() and changed[inside].mean() > 0.5
+
+
+def test_a_feather_blends_source_and_edit_inside_the_mask(editor):
+    image = picture(seed=3)
+    hard, soft = (
+        np.asarray(editor.edit(image, "x", mask=sky(), feather=feather)).astype(float)
+        for feather in (0, 8)
+    )
+    before = np.asarray(image).astype(float)
+    share = (np.abs(soft - before).sum(axis=(1, 2)) + 1) / (np.abs(hard - before).sum((1, 2)) + 1)
+    assert share[:11] == pytest.approx(1, abs=0.02), "beyond the feather"
+    assert (np.diff(share[11:20]) < 0).all() and share[19] < 0.1
+    assert np.array_equal(soft[20:], before[20:])
+
+
+def test_in_the_bare_square_the_source_stands_outside_of_the_mask(editor):
+    image = picture()
+    plain = np.asarray(image.resize((32, 32), Image.Resampling.LANCZOS))
+    result = editor.edit(image, "x", mask=sky(), feather=0, size="model", fit="stretch", zoom=False)
+    assert np.abs(np.asarray(result).astype(int) - plain)[16:].max() <= 1
+    assert not np.array_equal(np.asarray(result)[:16], plain[:16])
+
+
+def test_masks_that_do_not_go_with_their_picture_are_refused(editor, tmp_path):
+    with pytest.raises(ImageError, match=r"mask: is 40 x 60, but picture is 60 x 40"):
+        editor.edit(picture(), "x", mask=sky(40, 60))
+    with pytest.raises(ImageError, match=r"lies outside of it"):
+        editor.edit(picture(), "x", region="70,0,5,5")
+    with pytest.raises(ImageError, match=r"none\.png"):
+        editor.edit(picture(), "x", mask=tmp_path / "none.png")
+
+
+def test_region_and_feather_stand_in_the_note_of_each_output(editor):
+    area = AreaSettings(region=Region.parse("0,0,50%,50%"), feather=2, invert=True, zoom=False)
+    facts = EditSession(editor, editor.options(area=area)).facts
+    expected = {"region": "0,0,50%,50%", "feather": 2, "invert_mask": True, "zoom": False}
+    assert expected.items() <= facts.items()
+    assert not expected.keys() & EditSession(editor, editor.options()).facts.keys()

@@ -40,6 +40,7 @@ LINES = [
         "restoration",
         "tensorfiles",
         "lists",
+        "masks",
     },
     {"errors", "config", "embedded", "folders", "overlap"},
 ]
@@ -64,6 +65,8 @@ WITHIN = {
     ("images", "metadata"),
     ("images", "containers"),
     ("images", "restoration"),
+    ("masks", "images"),
+    ("masks", "geometry"),
     # The embedded text encoder is run by models/bert.py.
     ("text", "models"),
     ("text", "tensorfiles"),

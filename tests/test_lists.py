@@ -129,7 +129,8 @@ def test_keys_of_absolute_paths_start_below_the_folder_they_share(folder):
         ("l.csv", "image,seed\na.jpg,--5\n", r"^l\.csv:2: seed '--5' must be a whole number"),
         ("l.csv", "image,seed\na.jpg,1.5\n", r"^l\.csv:2: seed '1\.5' must be a whole number"),
         ("l.csv", "image,instruction,caption\na.jpg,x,y\n", r"^l\.csv:2: has an instruction and a"),
-        ("l.csv", "image,mask\na.jpg,m.png\n", r"^l\.csv:2: has a mask, which cannot be used yet"),
+        ("l.csv", "image,mask\na.jpg,m.png\n", r"^l\.csv:2: m\.png: no such file"),
+        ("l.jsonl", '{"image": "a.jpg", "mask": 1}\n', r"^l\.jsonl:1: mask 1 must be a file name"),
         ("l.jsonl", '{"image": "a.jpg"}\n{"image"\n', r"^l\.jsonl:2: not JSON"),
         ("l.jsonl", '\n["a.jpg"]\n', r"^l\.jsonl:2: must be a JSON object"),
         ("l.jsonl", '{"image": 3}\n', r"^l\.jsonl:1: names no image"),
@@ -157,3 +158,8 @@ def test_errors_of_standard_input_name_it(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a.jpg\nnone.jpg\n")))
     with pytest.raises(UsageError, match=r"^standard input:2: none\.jpg: no such file"):
         read_list("-")
+
+
+def test_a_row_may_have_a_mask_of_its_own():
+    rows = listed("l.csv", "image,mask\na.jpg,deep/b.png\ndeep/b.png,\n")
+    assert [row.mask for row in rows] == [Path("deep/b.png"), None]

@@ -49,7 +49,7 @@ def lines() -> list[str]:
 
 @pytest.mark.parametrize("line", lines())
 def test_the_worked_lines_work(line, call_editar, tiny_bundle, tmp_path):
-    for name in ("in.jpg", "photos/a.jpg", "photos/deep/b.jpg"):
+    for name in ("in.jpg", "in.png", "sky.png", "photos/a.jpg", "photos/deep/b.jpg"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (40, 30), (90, 120, 150)).save(path)

@@ -126,3 +126,65 @@ def test_the_strips_of_a_large_picture_leave_no_seams():
     source[:] = np.linspace(40, 200, 2100).astype(np.uint8)[:, None, None]
     result = transfer_edit(source, square(source), square(source) * 0.5).astype(int)
     assert np.abs(np.diff(result, axis=0)).max() <= 1
+
+
+# Where only some codes were free.
+
+
+def half(rows):
+    """(64, 64) bool: the cells of the upper rows."""
+    free = np.zeros((SIDE, SIDE), np.bool_)
+    free[: rows * CELL] = True
+    return free
+
+
+def darkened(picture):
+    return (0.4 * picture + np.array([0, 0, 0.08])).astype(np.float32)
+
+
+def test_an_edit_of_free_cells_is_whole_up_to_their_border():
+    source = scene()
+    before = square(source)
+    free = half(4)
+    after = np.where(free[..., None], darkened(before), before)
+    result = transfer_edit(source, before, after, free=free).astype(float)
+    expected = np.clip(255 * darkened(source / np.float32(255)), 0, 255)
+    wanted = np.abs(source - expected)[:40].mean()
+    border = np.abs(result - expected)[34:40].mean()
+    assert border < 0.12 * wanted, "rows beside the border are edited as all others are"
+    # Told of it all, the fit takes what was never free for an edit that did nothing.
+    mixed = transfer_edit(source, before, after).astype(float)
+    assert np.abs(mixed - expected)[34:40].mean() > 2 * border
+
+
+def test_a_single_free_cell_tells_enough():
+    source = scene()
+    before = square(source)
+    free = np.zeros((SIDE, SIDE), np.bool_)
+    free[16:24, 24:32] = True
+    after = np.where(free[..., None], darkened(before), before)
+    result = transfer_edit(source, before, after, free=free).astype(float)
+    expected = np.clip(255 * darkened(source / np.float32(255)), 0, 255)
+    box = slice(20, 30), slice(36, 48)
+    assert np.abs(result - expected)[box].mean() < 0.25 * np.abs(source - expected)[box].mean()
+
+
+def test_free_everywhere_changes_nothing_and_nowhere_is_the_source():
+    source = scene()
+    before = square(source)
+    after = darkened(with_code_noise(before))
+    whole = transfer_edit(source, before, after)
+    assert np.array_equal(transfer_edit(source, before, after, free=half(8)), whole)
+    assert np.array_equal(transfer_edit(source, before, after, free=half(0)), source)
+
+
+def test_codes_that_were_never_free_are_no_reason_to_keep_a_cell():
+    codes = np.zeros((8, 8), np.int64)
+    edited = codes.copy()
+    edited[:4, 2:] = 1
+    free = np.zeros((8, 8), np.bool_)
+    free[:4] = True
+    # Two free cells are equal by chance, beside cells that could not differ.
+    free[:3, :2] = False
+    assert kept_weights(codes, edited, size=SIDE)[3 * CELL + 4, 4] > 0.9
+    assert not kept_weights(codes, edited, size=SIDE, free=free)[3 * CELL : 4 * CELL, :CELL].any()

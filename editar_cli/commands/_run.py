@@ -12,7 +12,7 @@ from editar_cli.console import Messages
 from editar_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from editar_cli.batch import Plan
+    from editar_cli.batch import Job, Plan
     from editar_cli.images import ReadOptions
     from editar_cli.pipeline import Maker, Outcome
 
@@ -146,10 +146,16 @@ def _skipped(plan: "Plan") -> str:
 
 def _print_plan(plan: "Plan", *, json_lines: bool) -> None:
     for job in plan.jobs:
-        print(job.to_json("planned") if json_lines else f"{job.source_name} -> {job.output_name}")
+        print(job.to_json("planned") if json_lines else _in_words(job))
     for job in plan.skipped:
-        text = f"{job.source_name} -> {job.output_name} (already there, skipped)"
-        print(job.to_json("skipped") if json_lines else text)
+        print(
+            job.to_json("skipped") if json_lines else f"{_in_words(job)} (already there, skipped)"
+        )
+
+
+def _in_words(job: "Job") -> str:
+    mask = "" if job.mask is None else f" (mask {job.mask})"
+    return f"{job.source_name} -> {job.output_name}{mask}"
 
 
 def _tell(outcome: "Outcome", messages: Messages, *, json_lines: bool) -> None:

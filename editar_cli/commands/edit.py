@@ -35,6 +35,7 @@ def edit(
     sampling: options.SamplingOptions,
     frame: options.FrameOptions,
     choosing: options.ChoosingOptions,
+    changing: options.AreaOptions,
     running: options.RunOptions,
     models: options.ModelOptions,
     talk: options.TalkOptions,
@@ -64,7 +65,11 @@ def edit(
         candidates=choosing.candidates,
         best_of=choosing.best_of,
     )
-    plan = batch.plan_jobs(words, text, placement, recursive=inputs.recursive, rows=rows)
+    plan = batch.plan_jobs(
+        words, text, placement, recursive=inputs.recursive, rows=rows, masks=changing.mask
+    )
+    every = [*plan.jobs, *plan.skipped]
+    changing.check(masked=any(job.mask is not None for job in every))
     review = Review(plan, messages, page=outputs.report, sheet=outputs.sheet, seed=running.seed)
     if not ready_to_run(plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run):
         if not running.dry_run and not review.write():
@@ -82,7 +87,11 @@ def edit(
             quantize=models.quantize.value,
         )
         settings = editor.options(
-            **sampling.given, size=frame.size.value, fit=frame.fit_given, preserve=preserve
+            **sampling.given,
+            size=frame.size.value,
+            fit=frame.fit_given,
+            preserve=preserve,
+            area=changing.area,
         )
         editing = EditSession(editor, settings, seed=running.seed)
         session: EditSession | BestOf = editing

@@ -124,6 +124,8 @@ def translate(
     if map_only and outputs.variations > 1:
         raise UsageError("--map-only and --variations: a picture has one map")
     rows = read_list(inputs.from_file) if inputs.from_file is not None else []
+    if any(row.mask is not None for row in rows):
+        raise UsageError("masks are for editar edit: a translation makes all of a picture new")
     words, text = batch.split_caption(items or [], caption, other_inputs=bool(rows))
     if map_only and (text is not None or frame.size is not options.Size.SOURCE):
         flag = "--size model"

@@ -254,7 +254,7 @@ def test_a_list_from_standard_input(edit, tmp_path):
     [
         ("image,instruction\nin.jpg,x\nnone.jpg,y\n", "list.csv:3: none.jpg: no such file"),
         ("image,instruction,seed\nin.jpg,x,much\n", "list.csv:2: seed 'much'"),
-        ("image,instruction,mask\nin.jpg,x,m.png\n", "list.csv:2: has a mask"),
+        ("image,instruction,mask\nin.jpg,x,m.png\n", "list.csv:2: m.png: no such file"),
         ("image,seed\nin.jpg,1\n", "no instruction"),
         ("image,output\n", "names no pictures"),
     ],
@@ -516,3 +516,110 @@ def test_clip_that_is_missing_is_told_and_ends_the_run_at_once(edit, tmp_path, m
     photo(tmp_path / "in.png")
     result = edit("in.png", "at night", "--best-of", "2", "--scorer", "clip")
     assert result.returncode == 3 and b"hf download" in result.stderr
+
+
+# Masks.
+
+
+def mask(path, box=(0, 0, 30, 20), size=(60, 40)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("L", size)
+    image.paste(255, box)
+    image.save(path)
+
+
+def read(*paths):
+    return [np.asarray(Image.open(path)) for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("in.png", {}),
+        ("in.tiff", {}),
+        ("in.tif", {"compression": "tiff_lzw"}),
+        ("in.bmp", {}),
+        ("in.webp", {"lossless": True}),
+    ],
+)
+def test_outside_of_a_mask_lossless_files_stay_bit_for_bit(edit, tmp_path, name, options):
+    with Image.open(photo(tmp_path / "first.png")) as image:
+        image.save(tmp_path / name, **options)
+    mask(tmp_path / "mask.png")
+    output = tmp_path / f"out{Path(name).suffix}"
+    result = edit(name, "at night", "--mask", "mask.png", "-o", output.name)
+    assert result.returncode == 0, result.stderr
+    before, after = read(tmp_path / name, output)
+    same = (before == after).all(axis=2)
+    assert same[20:].all() and same[:, 30:].all()
+    assert same[:20, :30].mean() < 0.5
+    if output.suffix != ".bmp":
+        assert how_made(output)["mask"] == "mask.png"
+
+
+def test_a_region_in_percent_and_a_hard_edge(edit, tmp_path):
+    photo(tmp_path / "in.png")
+    result = edit("in.png", "x", "--region", "25%,25%,50%,50%", "--feather", "0", "-o", "out.png")
+    assert result.returncode == 0, result.stderr
+    before, after = read(tmp_path / "in.png", tmp_path / "out.png")
+    changed = (before != after).any(axis=2)
+    assert changed[10:30, 15:45].mean() > 0.5
+    changed[10:30, 15:45] = False
+    assert not changed.any()
+    assert how_made(tmp_path / "out.png")["region"] == "25%,25%,50%,50%"
+
+
+def test_a_dry_run_shows_the_mask_of_each_picture(edit, tmp_path):
+    for name in ("a", "b"):
+        photo(tmp_path / f"photos/{name}.jpg")
+        mask(tmp_path / f"masks/{name}.png")
+    words = ("photos", "x", "--mask", "masks", "-o", "out", "--dry-run")
+    assert edit(*words).stdout.decode().splitlines() == [
+        "photos/a.jpg -> out/a.jpg (mask masks/a.png)",
+        "photos/b.jpg -> out/b.jpg (mask masks/b.png)",
+    ]
+    lines = [json.loads(line) for line in edit(*words, "--json").stdout.splitlines()]
+    assert [line["mask"] for line in lines] == ["masks/a.png", "masks/b.png"]
+
+
+def test_each_picture_of_a_folder_has_its_mask_and_a_bad_one_is_its_failure_alone(edit, tmp_path):
+    for i, name in enumerate(("a", "b", "c")):
+        photo(tmp_path / f"photos/{name}.png", seed=i)
+    mask(tmp_path / "masks/a.png", (0, 0, 60, 20))
+    mask(tmp_path / "masks/b.png", size=(40, 60))
+    mask(tmp_path / "masks/c.png", (0, 0, 0, 0))
+    result = edit("photos", "at night", "--mask", "masks", "-o", "out")
+    assert result.returncode == 1
+    assert b"masks/b.png: is 40 x 60, but photos/b.png is 60 x 40" in result.stderr
+    assert b"photos/c.png: its mask lets nothing change" in result.stderr
+    assert result.stdout.decode().split() == ["out/a.png", "out/c.png"]
+    before, after = read(tmp_path / "photos/a.png", tmp_path / "out/a.png")
+    assert np.array_equal(before[20:], after[20:]) and not np.array_equal(before, after)
+    before, after = read(tmp_path / "photos/c.png", tmp_path / "out/c.png")
+    assert np.array_equal(before, after)
+
+
+def test_masks_in_a_list(edit, tmp_path):
+    photo(tmp_path / "a.png")
+    mask(tmp_path / "m.png", (0, 0, 60, 20))
+    (tmp_path / "l.csv").write_text("image,mask\na.png,m.png\n")
+    assert edit("--from-file", "l.csv", "at night", "-o", "out.png").returncode == 0
+    before, after = read(tmp_path / "a.png", tmp_path / "out.png")
+    assert np.array_equal(before[20:], after[20:]) and not np.array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--region", "1,2,3"), "--region 1,2,3: must be x,y,w,h"),
+        (("--mask", "none.png"), "--mask none.png: no such file or folder"),
+        (("--feather", "3"), "--feather: needs --mask or --region"),
+        (("--invert-mask",), "--invert-mask: needs --mask or --region"),
+        (("--no-zoom",), "--no-zoom: needs --mask or --region"),
+    ],
+)
+def test_flags_of_masks_that_cannot_work_are_exit_code_2(edit, tmp_path, words, said):
+    photo(tmp_path / "in.jpg")
+    result = edit("in.jpg", "x", *words)
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert said in result.stderr.decode()

@@ -294,6 +294,14 @@ def test_captions_come_from_text_files_beside_the_pictures_and_are_counted(
     assert prompts == [OPENINGS["canny"] + "fog"] * 2
 
 
+def test_masks_in_a_list_are_refused(translate, tmp_path):
+    photo(tmp_path / "a.png")
+    (tmp_path / "list.csv").write_text("image,mask\na.png,a.png\n")
+    result = translate("--mode", "canny", "--from-file", "list.csv")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert b"masks are for editar edit" in result.stderr
+
+
 def test_a_list_gives_each_picture_its_caption_seed_and_place(translate, tmp_path, prompts):
     for name in ("a.png", "deep/b.png", "c.png"):
         photo(tmp_path / name)
