@@ -203,7 +203,14 @@ class Job:
 
     def to_json(self, status: str) -> str:
         """One line of JSON about this picture."""
-        return json.dumps(self.record(status), ensure_ascii=False)
+        return json_line(self.record(status))
+
+
+def json_line(record: Mapping[str, object]) -> str:
+    """A record as a line of JSON, in UTF-8 whatever names hold."""
+    text = json.dumps(record, ensure_ascii=False)
+    # A byte of a name that is no UTF-8 becomes the escape that JSON has for it.
+    return text.encode(errors="backslashreplace").decode()
 
 
 @dataclass(kw_only=True)
@@ -234,6 +241,42 @@ class _Found:
     key: str
     root: Path | None = None
     row: Row | None = None
+
+
+def unwritable(file: Path) -> str | None:
+    """Why ``file`` cannot be written, as far as its folders tell; ``None`` where they allow it."""
+    folder = Path(os.path.realpath(file)).parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        return f"{folder} is a file, not a folder"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{folder}/ cannot be written to"
+    return None
+
+
+def refuse_unwritable(plan: Plan) -> None:
+    """Before a model loads: can results be written at all?
+
+    Where some can, the others fail one by one.
+
+    Raises:
+        UsageError: not one result could be written; says why.
+    """
+    reasons: dict[Path, str | None] = {}
+    first = None
+    for job in plan.jobs:
+        files = [] if job.output is None else [job.output]
+        for file in (*files, *job.beside.values()):
+            if file.parent not in reasons:
+                reasons[file.parent] = unwritable(file)
+            if (reason := reasons[file.parent]) is not None:
+                first = first or f"{file}: could not be written: {reason}"
+                break
+        else:
+            return
+    if first is not None:
+        raise UsageError(f"{first}; -o names another place")
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
@@ -344,6 +387,7 @@ def plan_jobs(
         leave_out=leave_out,
         own_tags=own_tags,
         is_sheet=placement.is_sheet,
+        in_place=placement.in_place,
     )
     if STREAM in (placement.output, *inputs) and len(found) > 1:
         raise UsageError(f"- stands for one picture, but there are {len(found)}")
@@ -363,6 +407,8 @@ def plan_jobs(
         if text is None and caption_files:
             text = _caption_beside(item.path)
             plan.captioned += text is not None
+        if text is not None and not text.isascii() and re.search(r"[\ud800-\udfff]", text):
+            raise UsageError(f"{item.path}: its {asked} is no UTF-8 text: {text!r}")
         if text is not None and not text.strip() and asked == "instruction":
             raise UsageError(f"{item.path}: its instruction is empty")
         if text is None and asked == "instruction":
@@ -392,7 +438,13 @@ def plan_jobs(
 
     plan.folders.extend(made)
     for job in jobs:
-        exists = not placement.in_place and job.output is not None and job.output.exists()
+        # A folder of that name is no result, and that it is in the way is told when it is written.
+        exists = (
+            not placement.in_place
+            and job.output is not None
+            and os.path.exists(job.output)
+            and not os.path.isdir(job.output)
+        )
         if exists and placement.on_exists == "error":
             raise UsageError(f"{job.output}: is already there (--on-exists error)")
         (plan.skipped if exists and placement.on_exists == "skip" else plan.jobs).append(job)
@@ -519,6 +571,7 @@ def _find(
     leave_out: Sequence[Path],
     own_tags: Sequence[str],
     is_sheet: Callable[[Path], bool],
+    in_place: bool,
 ) -> list[_Found]:
     # A picture may stand in a list several times, with other words each time; the same picture by
     # two ways on the command line is one.
@@ -551,7 +604,7 @@ def _find(
                 )
             for item in items:
                 assert item.path is not None
-                found.setdefault(Path(os.path.realpath(item.path)), item)
+                found.setdefault(_identity(item.path, in_place=in_place), item)
     if not found:
         raise UsageError(f"{' '.join(inputs)}: no pictures found")
     return list(found.values())
@@ -574,7 +627,7 @@ def _walk(
             name = Path(entry.name)
             if entry.name.startswith(".") or ours.fullmatch(name.stem):
                 continue
-            if images.is_picture_name(name) and entry.is_file():
+            if images.is_picture_name(name) and _is_a_file(entry):
                 path = Path(entry.path)
                 if os.path.realpath(path) in others:
                     continue
@@ -591,6 +644,21 @@ def _walk(
                     yield from walk(path)
 
     yield from walk(root)
+
+
+def _identity(path: Path, *, in_place: bool) -> str:
+    """Equal for two names of one picture; a link is a picture of its own unless it is replaced."""
+    if in_place:
+        return os.path.realpath(path)
+    return os.path.join(os.path.realpath(path.parent), path.name)
+
+
+def _is_a_file(entry: os.DirEntry[str]) -> bool:
+    """Whether a picture may be read here, or there is a link that leads nowhere: that is told."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:
+        return True
 
 
 def _sibling(root: Path, placement: Placement) -> Path:

@@ -1,11 +1,14 @@
 """The command ``editar``: its subcommands, and the turn from errors into exit codes.
 
 0 all done or skipped; 1 some pictures failed; 2 wrong usage; 3 a model or device cannot be
-loaded; 130 stopped with Ctrl-C.
+loaded; 130 stopped with Ctrl-C, 143 stopped by SIGTERM.
 """
 
+import io
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -60,6 +63,18 @@ app.add_typer(weights.app, name="weights")
 def main() -> None:
     """Run the command line and leave with its exit code; no error of ours shows a traceback."""
     code = 0
+    terminated = False
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        # As with Ctrl-C: what is begun is put in order.
+        nonlocal terminated
+        terminated = True
+        raise KeyboardInterrupt
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names are what the file system has, whether or not that is UTF-8.
+        sys.stdout.reconfigure(errors="surrogateescape")
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         app()
     except SystemExit as leaving:
@@ -69,6 +84,10 @@ def main() -> None:
         code = error.exit_code
     except KeyboardInterrupt:
         code = 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if terminated:
+        code = 128 + signal.SIGTERM
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -370,5 +370,7 @@ def image_seed(seed: int, key: str) -> int:
 
     So batch size, order, resumption and sharding do not change a picture's result.
     """
-    digest = hashlib.blake2b(f"{seed}\0{key}".encode(), digest_size=8).digest()
+    # Names need not be UTF-8; their bytes are what they are.
+    data = f"{seed}\0{key}".encode(errors="surrogateescape")
+    digest = hashlib.blake2b(data, digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -6,6 +6,7 @@ the model's side.
 
 import contextlib
 import functools
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -910,13 +911,22 @@ def write_image(path: Path, data: bytes) -> None:
         raise ImageError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
+def part_label(name: str) -> str:
+    """What the unfinished file of this name is called, without what is added to it."""
+    data = os.fsencode(name)
+    if len(data) <= 200:
+        return name
+    # The name may be as long as names can be, and like another's up to the last letter.
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """A file beside ``path`` that takes its name once it is complete."""
     # The real file, so that a link to it stays a link.
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
+    part = target.with_name(f".{part_label(target.name)}.{os.getpid()}.part")
     try:
         with part.open("wb") as stream:
             yield stream

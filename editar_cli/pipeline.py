@@ -5,7 +5,6 @@ the jobs of a plan with threads for reading and writing; ``make_each`` and ``mak
 pictures that are at hand.
 """
 
-import json
 import sys
 import threading
 import time
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from editar_cli import images, metadata
-from editar_cli.batch import Job
+from editar_cli.batch import Job, json_line
 from editar_cli.errors import ImageError
 from editar_cli.masks import read_mask
 from editar_cli.overlap import Workers
@@ -223,7 +222,7 @@ class Outcome:
 
     def to_json(self) -> str:
         """One line of JSON."""
-        return json.dumps(self.record(), ensure_ascii=False)
+        return json_line(self.record())
 
 
 def run_jobs(

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -620,3 +621,57 @@ def test_a_mask_is_part_of_what_is_told_of_a_picture(folder):
     assert plan.jobs[0].record("planned")["mask"] == "m.png"
     plain = plan_jobs(["photos/a.jpg"], "x", Placement(output="o.png"))
     assert "mask" not in plain.jobs[0].record("planned")
+
+
+def test_links_in_a_folder_are_pictures_of_their_own_unless_replaced(folder):
+    (folder / "photos/link.jpg").symlink_to("a.jpg")
+    (folder / "photos/lost.jpg").symlink_to("nowhere.jpg")
+    (folder / "photos/itself.jpg").symlink_to("itself.jpg")
+    found = {job.key for job in plan_jobs(["photos"], "x", Placement()).jobs}
+    assert {"a.jpg", "link.jpg", "lost.jpg", "itself.jpg"} <= found
+    replaced = [job.key for job in plan_jobs(["photos"], "x", Placement(in_place=True)).jobs]
+    assert "a.jpg" in replaced
+    assert "link.jpg" not in replaced
+
+
+def test_a_folder_in_the_way_of_an_output_is_no_output(folder):
+    (folder / "out/a.jpg").mkdir(parents=True)
+    plan = plan_jobs(["photos/a.jpg"], "x", Placement(output=str(folder / "out")))
+    assert len(plan.jobs) == 1
+    assert not plan.skipped
+
+
+def test_an_output_name_that_is_too_long_is_planned_and_fails_when_written(folder):
+    name = "n" * 250 + ".jpg"
+    (folder / name).touch()
+    assert len(plan_jobs([str(folder / name)], "x", Placement()).jobs) == 1
+
+
+def test_where_no_result_can_be_written_that_is_told_with_the_plan(folder):
+    (folder / "file").touch()
+    at = {name: Placement(output=str(folder / name)) for name in ("new/er", "file/sub", "mixed")}
+    jobs = {name: plan_jobs(["photos/a.jpg"], "x", place) for name, place in at.items()}
+    batch.refuse_unwritable(jobs["new/er"])
+    assert not (folder / "new").exists()
+    with pytest.raises(UsageError, match="file is a file, not a folder; -o names another place"):
+        batch.refuse_unwritable(jobs["file/sub"])
+    # One that can be written is enough: the others fail by themselves.
+    batch.refuse_unwritable(batch.Plan(jobs=[*jobs["file/sub"].jobs, *jobs["mixed"].jobs]))
+
+
+def test_a_folder_that_takes_no_files_is_told_with_the_plan(folder, monkeypatch):
+    plan = plan_jobs(["photos/a.jpg"], "x", Placement(output=str(folder / "out/deep")))
+    monkeypatch.setattr(os, "access", lambda path, how: Path(path) != folder)
+    with pytest.raises(UsageError, match=f"{folder}/ cannot be written to"):
+        batch.refuse_unwritable(plan)
+
+
+def test_a_text_that_is_no_text_is_refused(folder):
+    with pytest.raises(UsageError, match="its instruction is no UTF-8 text"):
+        plan_jobs(["photos/a.jpg"], os.fsdecode(b"sn\xff"), Placement())
+
+
+def test_a_name_that_is_no_utf_8_is_escaped_in_json(folder):
+    name = os.fsdecode(b"latin-\xe9.jpg")
+    job = batch.Job(source=Path(name), output=None, key=name, instruction="x")
+    assert json.loads(job.to_json("done").encode())["input"] == name

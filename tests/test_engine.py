@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -105,6 +106,8 @@ def test_a_pictures_seed_is_frozen():
     # A change here changes every picture that anyone made with a seed.
     assert image_seed(0, "a.jpg") == 8120102122955035375
     assert image_seed(1, "trip/b.jpg") == 1213802488894798989
+    # A name need not be UTF-8.
+    assert image_seed(1, os.fsdecode(b"\xe9.jpg")) != image_seed(1, os.fsdecode(b"\xe8.jpg"))
 
 
 def test_a_pictures_seed_depends_on_the_run_and_its_path_alone():

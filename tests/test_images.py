@@ -1,6 +1,7 @@
 import io
 import os
 import struct
+import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -1002,3 +1003,24 @@ def test_of_a_long_strip_only_what_the_square_shows_is_enlarged(monkeypatch, siz
     square = images.prepare(source, 64, Fit.CROP)
     monkeypatch.setattr(images, "_LONG", 1000)
     assert np.abs(square - images.prepare(source, 64, Fit.CROP)).max() <= 1.01 / 127.5
+
+
+def test_a_named_pipe_is_read_like_a_file(tmp_path):
+    buffer = io.BytesIO()
+    Image.new("RGB", (6, 4)).save(buffer, "PNG")
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(buffer.getvalue(),))
+    writer.start()
+    assert images.read_image(tmp_path / "pipe").size == (6, 4)
+    writer.join()
+
+
+def test_long_names_alike_up_to_the_last_letter_do_not_share_a_part(tmp_path):
+    names = ["n" * 240 + f"{number}.png" for number in range(8)]
+    names.append("\N{EVERGREEN TREE}" * 62 + ".png")
+    with ThreadPoolExecutor(8) as pool:
+        for number, name in enumerate(names):
+            pool.submit(images.write_image, tmp_path / name, bytes([number]) * 1_000_000)
+    for number, name in enumerate(names):
+        assert (tmp_path / name).read_bytes() == bytes([number]) * 1_000_000
+    assert len(list(tmp_path.iterdir())) == len(names)

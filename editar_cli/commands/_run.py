@@ -35,7 +35,8 @@ def ready_to_run(plan: "Plan", messages: Messages, *, json_lines: bool, dry_run:
     """Say what is planned; False where nothing is left to do.
 
     Raises:
-        UsageError: two things would share standard output, or a picture would go to a terminal.
+        UsageError: two things would share standard output, a picture would go to a terminal, or no
+            result could be written.
     """
     to_stdout = any(job.output is None for job in plan.jobs)
     if to_stdout and json_lines:
@@ -45,6 +46,9 @@ def ready_to_run(plan: "Plan", messages: Messages, *, json_lines: bool, dry_run:
         return False
     if to_stdout and sys.stdout.isatty():
         raise UsageError("the picture would be written to the terminal; give -o FILE or a pipe")
+    from editar_cli.batch import refuse_unwritable
+
+    refuse_unwritable(plan)
     for folder in plan.folders:
         messages.info(f"results go to {folder}/")
     if plan.captioned:

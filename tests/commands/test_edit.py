@@ -280,14 +280,17 @@ def start(tiny_bundle, tmp_path, *args):
     )
 
 
-def test_ctrl_c_keeps_what_is_finished_and_prints_the_command_to_go_on(tiny_bundle, tmp_path):
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_keeps_what_is_finished_and_prints_the_command_to_go_on(
+    tiny_bundle, tmp_path, sign, code
+):
     for i in range(300):
         photo(tmp_path / f"photos/{i}.png", 8, 8, seed=i)
     process = start(tiny_bundle, tmp_path, "photos", "make it snowy", "--batch-size", "1")
     assert process.stdout.readline() == b"photos.edited/0.png\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sign)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert b"editar edit photos 'make it snowy' --batch-size 1" in errors
     assert b"Traceback" not in errors
     left = os.listdir(tmp_path / "photos.edited")
