@@ -4,6 +4,7 @@ Names only are touched; nothing is decoded and no model loaded before the plan s
 """
 
 import glob
+import hashlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Literal
 
 from editar_cli import images
 from editar_cli.errors import UsageError
+from editar_cli.ledger import Ledger, Verdict
 from editar_cli.lists import Row
 
 STREAM = "-"
@@ -145,6 +147,8 @@ class Job:
         beside: further pictures to write, by what they show: "map", "preview".
         candidates: where what the result is chosen from is kept, in order; empty for nowhere.
         mask: a picture that is white where this one may change, or ``None``.
+        home: the folder of results that the output is in, which has a manifest; ``None`` for an
+            output beside its input.
         variation: which of the picture's results this is, from 0.
         variations: how many there are.
     """
@@ -158,6 +162,7 @@ class Job:
     beside: Mapping[str, Path] = field(default_factory=dict)
     candidates: tuple[Path, ...] = ()
     mask: Path | None = None
+    home: Path | None = None
     variation: int = 0
     variations: int = 1
 
@@ -188,7 +193,7 @@ class Job:
         return STREAM if self.output is None else str(self.output)
 
     def record(self, status: str, **more: object) -> dict[str, object]:
-        """What is told of this picture: in lines of JSON and in the report."""
+        """What is told of this picture: in lines of JSON, in the manifest and in the report."""
         return {
             "input": self.source_name,
             "output": self.output_name,
@@ -220,12 +225,19 @@ class Plan:
     Args:
         jobs: pictures to edit, in order.
         skipped: pictures whose output is already there.
+        again: of ``jobs``, those whose output is there and will be replaced though nobody asked
+            for it, by the reason.
+        strange: of ``skipped``, those whose output is another picture's.
+        elsewhere: how many are other shards'.
         folders: folders made for outputs without the person having named them.
         captioned: how many have their caption from a text file beside them.
     """
 
     jobs: list[Job] = field(default_factory=list)
     skipped: list[Job] = field(default_factory=list)
+    again: dict[Verdict, list[Job]] = field(default_factory=dict)
+    strange: list[Job] = field(default_factory=list)
+    elsewhere: int = 0
     folders: list[Path] = field(default_factory=list)
     captioned: int = 0
 
@@ -354,6 +366,9 @@ def plan_jobs(
     caption_files: bool = False,
     own_tags: Sequence[str] = ("edited",),
     masks: Path | None = None,
+    ledger: Ledger | None = None,
+    shard: tuple[int, int] = (1, 1),
+    may_be_empty: bool = False,
 ) -> Plan:
     """Find the inputs, place the outputs and refuse what would go wrong.
 
@@ -371,6 +386,10 @@ def plan_jobs(
             folders.
         masks: a mask for all pictures that have none of their own in a list, or a folder with one
             for each: of the same name below it, whatever the extension.
+        ledger: what is known of results that are there; without, they are only known to be there.
+        shard: which of how many shares of the pictures, from 1. Which picture is whose hangs on
+            its key alone, so that pictures that come or go do not move others.
+        may_be_empty: folders may hold no pictures.
 
     Raises:
         UsageError: an input or a mask does not exist, an input has no instruction, two inputs
@@ -388,7 +407,10 @@ def plan_jobs(
         own_tags=own_tags,
         is_sheet=placement.is_sheet,
         in_place=placement.in_place,
+        may_be_empty=may_be_empty,
     )
+    if ledger is not None and folder is not None:
+        found = [item for item in found if not _is_made(item, folder, ledger)]
     if STREAM in (placement.output, *inputs) and len(found) > 1:
         raise UsageError(f"- stands for one picture, but there are {len(found)}")
     if placement.in_place and any(item.path is None for item in found):
@@ -400,6 +422,7 @@ def plan_jobs(
     made: dict[Path, None] = {}
     for item in found:
         own_output = item.row is not None and item.row.output is not None
+        home = _home(item, placement, folder)
         if item.root is not None and placement.output is None and not placement.in_place:
             made[_sibling(item.root, placement)] = None
         text = item.row.text if item.row is not None else None
@@ -430,6 +453,7 @@ def plan_jobs(
                     beside=_beside(item, output, placement, variation),
                     candidates=_candidates(item, output, placement, variation),
                     mask=mask_of[item],
+                    home=home if output is not None and _is_below(output, home) else None,
                     variation=variation,
                     variations=placement.variations,
                 )
@@ -438,16 +462,30 @@ def plan_jobs(
 
     plan.folders.extend(made)
     for job in jobs:
-        # A folder of that name is no result, and that it is in the way is told when it is written.
-        exists = (
-            not placement.in_place
-            and job.output is not None
-            and os.path.exists(job.output)
-            and not os.path.isdir(job.output)
-        )
-        if exists and placement.on_exists == "error":
+        if not _is_in_shard(job.key, shard):
+            plan.elsewhere += 1
+            continue
+        if ledger is not None and placement.on_exists == "skip":
+            verdict = ledger.judge(job)
+        else:
+            # A folder of that name is no result; that it is in the way is told as it is written.
+            exists = (
+                not placement.in_place
+                and job.output is not None
+                and os.path.exists(job.output)
+                and not os.path.isdir(job.output)
+            )
+            verdict = Verdict.UNKNOWN if exists else Verdict.MISSING
+        if verdict is not Verdict.MISSING and placement.on_exists == "error":
             raise UsageError(f"{job.output}: is already there (--on-exists error)")
-        (plan.skipped if exists and placement.on_exists == "skip" else plan.jobs).append(job)
+        if verdict.stays and placement.on_exists == "skip":
+            plan.skipped.append(job)
+            if verdict is Verdict.OTHER_PICTURE:
+                plan.strange.append(job)
+            continue
+        plan.jobs.append(job)
+        if verdict is not Verdict.MISSING and placement.on_exists == "skip":
+            plan.again.setdefault(verdict, []).append(job)
     return plan
 
 
@@ -493,6 +531,37 @@ def _find_masks(found: Sequence[_Found], masks: Path | None) -> dict[_Found, Pat
             "change, a black one nothing"
         )
     return chosen
+
+
+def _home(item: _Found, placement: Placement, folder: Path | None) -> Path | None:
+    """The folder of results that the result of an input belongs to."""
+    if placement.in_place:
+        return item.root
+    if folder is not None or placement.output is not None or item.root is None:
+        return folder
+    return _sibling(item.root, placement)
+
+
+def _is_below(path: Path, folder: Path | None) -> bool:
+    return folder is not None and path.is_relative_to(folder)
+
+
+def _is_made(item: _Found, folder: Path, ledger: Ledger) -> bool:
+    """Whether a picture found in a folder is a result of ours that is kept there."""
+    if item.root is None or item.path is None:
+        return False
+    # Spelt in two ways it may be one folder.
+    root = os.path.realpath(item.root)
+    home = os.path.realpath(folder)
+    if not (root + os.sep).startswith(home + os.sep):
+        return False
+    return ledger.has_made(folder, Path(root) / item.key)
+
+
+def _is_in_shard(key: str, shard: tuple[int, int]) -> bool:
+    number, count = shard
+    digest = hashlib.blake2b(os.fsencode(key), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % count == number - 1
 
 
 def _caption_beside(path: Path | None) -> str | None:
@@ -572,6 +641,7 @@ def _find(
     own_tags: Sequence[str],
     is_sheet: Callable[[Path], bool],
     in_place: bool,
+    may_be_empty: bool = False,
 ) -> list[_Found]:
     # A picture may stand in a list several times, with other words each time; the same picture by
     # two ways on the command line is one.
@@ -585,14 +655,14 @@ def _find(
         matches = [text]
         if _is_glob(text):
             matches = sorted(glob.glob(text, recursive=True), key=natural_key)
-            if not matches:
+            if not matches and not may_be_empty:
                 raise UsageError(f"{text}: matches no file")
         for match in matches:
             path = Path(match)
             if os.path.isdir(path):
                 items = list(_walk(path, recursive, leave_out, own_tags))
                 items = [item for item in items if item.path and not is_sheet(item.path)]
-                if not items and not _is_glob(text):
+                if not items and not _is_glob(text) and not may_be_empty:
                     hint = "" if recursive else "; -r goes into its folders"
                     raise UsageError(f"{match}: holds no pictures{hint}")
             elif os.path.exists(path):
@@ -605,7 +675,7 @@ def _find(
             for item in items:
                 assert item.path is not None
                 found.setdefault(_identity(item.path, in_place=in_place), item)
-    if not found:
+    if not found and not may_be_empty:
         raise UsageError(f"{' '.join(inputs)}: no pictures found")
     return list(found.values())
 

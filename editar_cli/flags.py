@@ -30,6 +30,17 @@ _COMMANDS = ("edit", "translate")
 class Group:
     """Base of the groups; their fields are ``Annotated[type, typer.Option(...)]``."""
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What results depend on: by default all that is not as it would be without flags.
+
+        So a flag that is new in a later version changes nothing where it is not given. A group
+        about something else, such as where results go, says so by a property of its own.
+        """
+        group: Any = self
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields(group)}
+        return {name: value for name, (value, default) in values.items() if value != default}
+
 
 def with_groups(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters that are groups are spelt out, flag by flag, for Typer."""

@@ -15,7 +15,7 @@ import sys
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -898,14 +898,21 @@ def to_image(pixels: NDArray[np.uint8], source: Source) -> Image.Image:
     return image
 
 
-def write_image(path: Path, data: bytes) -> None:
+def write_image(
+    path: Path, data: bytes, *, ready: Callable[[Path], None] = lambda part: None
+) -> None:
     """Put a finished file at ``path``: whole or not at all.
 
+    Args:
+        path: its name.
+        data: its bytes.
+        ready: called with the complete file just before it takes its name.
+
     Raises:
-        ImageError: the folder or the file cannot be written.
+        ImageError: the folder or the file cannot be written, or ``ready`` raised an OSError.
     """
     try:
-        with _replacing(path) as stream:
+        with _replacing(path, ready) as stream:
             stream.write(data)
     except OSError as error:
         raise ImageError(f"{path}: cannot be written: {error.strerror or error}") from error
@@ -921,7 +928,7 @@ def part_label(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def _replacing(path: Path, ready: Callable[[Path], None]) -> Iterator[BinaryIO]:
     """A file beside ``path`` that takes its name once it is complete."""
     # The real file, so that a link to it stays a link.
     target = Path(os.path.realpath(path))
@@ -932,6 +939,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             yield stream
         if target.exists():
             shutil.copymode(target, part)
+        ready(part)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 A sampling flag left out is ``None``: the model's own defaults, stored in its bundle, then hold.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -322,6 +323,15 @@ StripOption = Annotated[
         "without which colours would look different, and the resolution stay.",
     ),
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Do the I-th of N shares of the pictures, such as 2/3, on a machine of several. Each "
+        "picture is in one of them, whatever pictures there are beside it.",
+    ),
+]
 FromFileOption = Annotated[
     str | None,
     typer.Option(
@@ -403,8 +413,17 @@ RecipeOption = Annotated[
 ]
 
 
+class _NotOfResults(Group):
+    """Base of groups that results do not depend on."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+
 @dataclass(frozen=True, kw_only=True)
-class InputOptions(Group):
+class InputOptions(_NotOfResults):
     """Which pictures."""
 
     from_file: FromFileOption = None
@@ -418,6 +437,11 @@ class ReadingOptions(Group):
     max_pixels: MaxPixelsOption = MAX_PIXELS
     allow_truncated: AllowTruncatedOption = False
     frame: FrameOption = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How large a picture may be changes none."""
+        return {name: value for name, value in super().settings.items() if name != "max_pixels"}
 
     @property
     def rules(self) -> "ReadOptions":
@@ -454,6 +478,12 @@ class OutputOptions(Group):
             raise UsageError(f"--sheet {self.sheet}: must end in .png or .jpg")
         if self.overwrite and self.on_exists not in (None, OnExists.OVERWRITE):
             raise UsageError(f"--overwrite and --on-exists {self.on_exists}: give one of them")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is not about where results go. The format is: names of outputs have it, and which
+        of its variations a picture is."""
+        return {name: value for name, value in super().settings.items() if name == "strip"}
 
     @property
     def rule(self) -> OnExists:
@@ -566,6 +596,17 @@ class ModelOptions(Group):
         parse_batch_size(self.batch_size)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What is promised to make a difference; a device is not, and a number format only where
+        it is given: see ``dtype_given``."""
+        return {} if self.quantize is Quantize.NONE else {"quantize": self.quantize}
+
+    @property
+    def dtype_given(self) -> str | None:
+        """``None`` for what suits the device."""
+        return None if self.dtype is DType.AUTO else self.dtype.value
+
+    @property
     def at_once(self) -> int | None:
         """Pictures at once, or ``None`` for as many as suit the device."""
         return parse_batch_size(self.batch_size)
@@ -596,16 +637,34 @@ class ChoosingOptions(Group):
         if own and self.scorer_weights is not None:
             raise UsageError(f"--scorer-weights and --scorer {self.scorer}: only clip has weights")
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Where candidates are kept changes no result."""
+        return {name: value for name, value in super().settings.items() if name != "candidates"}
+
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(Group):
-    """How a run over many pictures goes."""
+class RunOptions(_NotOfResults):
+    """How a run over many pictures goes.
+
+    Raises:
+        UsageError: ``--shard`` is no share.
+    """
 
     seed: SeedOption = 0
     dry_run: DryRunOption = False
     fail_fast: FailFastOption = False
     max_failures: MaxFailuresOption = None
     jobs: JobsOption = None
+    shard: ShardOption = None
+
+    def __post_init__(self) -> None:
+        parse_shard(self.shard)
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """Which of how many shares of the pictures, from 1."""
+        return parse_shard(self.shard)
 
     @property
     def most_failures(self) -> int | None:
@@ -614,7 +673,7 @@ class RunOptions(Group):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TalkOptions(Group):
+class TalkOptions(_NotOfResults):
     """What is said, and how."""
 
     json_lines: JsonOption = False
@@ -648,3 +707,18 @@ def parse_batch_size(text: str) -> int | None:
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(f"--batch-size {text}: must be auto or a number from 1")
     return int(text)
+
+
+def parse_shard(text: str | None) -> tuple[int, int]:
+    """2/3 -> (2, 3); nothing is all.
+
+    Raises:
+        UsageError: it is no share.
+    """
+    if text is None:
+        return 1, 1
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+    number, count = map(int, match.groups()) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise UsageError(f"--shard {text}: must be I/N with I from 1 to N, such as 2/3")
+    return number, count

@@ -5,6 +5,7 @@ the jobs of a plan with threads for reading and writing; ``make_each`` and ``mak
 pictures that are at hand.
 """
 
+import contextlib
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ from functools import partial
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 from editar_cli import images, metadata
 from editar_cli.batch import Job, json_line
 from editar_cli.errors import ImageError
+from editar_cli.ledger import Ledger, Start
+from editar_cli.manifest import Fingerprint
 from editar_cli.masks import read_mask
 from editar_cli.overlap import Workers
 
@@ -33,6 +36,8 @@ NO_MEMORY = (
     "memory ran out with one picture at a time; "
     "another --device, --dtype bfloat16 or a smaller model would help"
 )
+_PATIENCE = 0.5
+"""Seconds between looks at what other processes are at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +206,7 @@ class Outcome:
         error: what went wrong, or ``None``.
         notes: what the person should know about this picture.
         found: as ``Made`` has it.
+        skipped: another process had done it when its turn came.
     """
 
     job: Job
@@ -209,9 +215,12 @@ class Outcome:
     error: str | None = None
     notes: tuple[str, ...] = ()
     found: Mapping[str, object] = field(default_factory=dict)
+    skipped: bool = False
 
     def record(self) -> dict[str, object]:
-        """What is told of this picture: in lines of JSON and in the report."""
+        """What is told of this picture: in lines of JSON, in the manifest and in the report."""
+        if self.skipped:
+            return self.job.record("skipped")
         more: dict[str, object] = {"seed": self.seed, "seconds": round(self.seconds, 3)}
         more.update(self.found)
         if self.notes:
@@ -237,6 +246,7 @@ def run_jobs(
     strip: bool = False,
     doing: str = "editing",
     most_failures: int | None = None,
+    ledger: Ledger | None = None,
     on_progress: Callable[[float, str], None] = lambda done, what: None,
     on_fewer_slots: Callable[[int], None] = lambda slots: None,
 ) -> None:
@@ -260,6 +270,8 @@ def run_jobs(
         doing: what is going on, in a word.
         most_failures: stop after so many outcomes with an error, 1 or more; then only those that
             are written already are told.
+        ledger: keeps account of the pictures, and other processes from doing the same; what these
+            are at is put off to the end, and skipped where they have done it. It is open.
         on_progress: told how many pictures are done, fractions included, and what is going on.
         on_fewer_slots: told the new number when memory ran out.
     """
@@ -274,6 +286,7 @@ def run_jobs(
             read=read or images.ReadOptions(),
             strip=strip,
             most_failures=most_failures,
+            ledger=ledger or Ledger(),
             on_outcome=on_outcome,
             doing=doing,
             on_progress=on_progress,
@@ -295,6 +308,7 @@ class _Picture(Generic[P]):
         seconds: what it took so far, without the model.
         prepared: once it waits for the model, or an error once that is known.
         shared: the clock of shares as the model took it.
+        fingerprint: of its file, where that is kept account of.
     """
 
     number: int
@@ -303,6 +317,7 @@ class _Picture(Generic[P]):
     seconds: float = 0.0
     prepared: P | ImageError | None = None
     shared: float = 0.0
+    fingerprint: Fingerprint | None = None
 
 
 @dataclass(kw_only=True, eq=False)
@@ -313,12 +328,22 @@ class _Reading(Generic[P]):
         job: the first of them.
         data: where it came through standard input.
         found: once the first of them is prepared.
+        fingerprint: as in ``_Picture``.
     """
 
     job: Job
     data: bytes
     found: P | ImageError | None = None
+    fingerprint: Fingerprint | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class _Read(NamedTuple, Generic[P]):
+    """What came of reading and preparing a picture."""
+
+    found: P | ImageError
+    fingerprint: Fingerprint | None
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -368,14 +393,18 @@ class _Run(Generic[P, R]):
     read: images.ReadOptions
     strip: bool
     most_failures: int | None
+    ledger: Ledger
     on_outcome: Callable[[Outcome], None]
     doing: str
     on_progress: Callable[[float, str], None]
     on_fewer_slots: Callable[[int], None]
 
     def __post_init__(self) -> None:
+        self.todo = deque(self.jobs)
+        self.put_off: deque[Job] = deque()
+        """Jobs that another process is at."""
         self.begun = 0
-        """Jobs whose reading was begun."""
+        """Jobs that have had their turn."""
         self.ahead: deque[_Picture[P]] = deque()
         self.reading: _Reading[P] | None = None
         """What is shared by the variations of the picture that was begun last."""
@@ -396,15 +425,35 @@ class _Run(Generic[P, R]):
     def go(self) -> None:
         """All of it."""
         try:
-            while not self._stream() and self._give_up_one():
-                pass
-            while self.behind:
-                self._wait()
+            self._go_on()
+            while self.put_off and not self._enough(self.failures):
+                self._wait_for_others()
+                self._go_on()
         except _Enough:
             self.workers.close()
             for number in sorted(self.ended):
                 if self.ended[number][0].error is None:
                     self._tell(*self.ended[number])
+
+    def _go_on(self) -> None:
+        """Do all that is no other process's."""
+        while not self._stream() and self._give_up_one():
+            pass
+        while self.behind:
+            self._wait()
+        self._tell_in_turn()
+
+    def _wait_for_others(self) -> None:
+        """Until a job that was another process's is to be done here, or none is left."""
+        while self.put_off:
+            for _ in range(len(self.put_off)):
+                self._begin(self.put_off.popleft())
+                if self.ahead:
+                    return
+            self._tell_in_turn()
+            if self.put_off:
+                self._look_up()
+                time.sleep(_PATIENCE)
 
     def _stream(self) -> bool:
         """Make pictures until none is left; False where memory ran out with one at a time."""
@@ -459,8 +508,8 @@ class _Run(Generic[P, R]):
         self.shares.stop()
         try:
             while True:
-                while len(self.ahead) <= self.workers.threads and self.begun < len(self.jobs):
-                    self._begin(self.jobs[self.begun])
+                while len(self.ahead) <= self.workers.threads and self.todo:
+                    self._begin(self.todo.popleft())
                 if not self.ahead or self._enough(self.failures):
                     return None
                 picture = self.ahead[0]
@@ -476,25 +525,32 @@ class _Run(Generic[P, R]):
             self.shares.start()
 
     def _begin(self, job: Job) -> None:
-        """Have a picture read and prepared."""
-        picture: _Picture[P] = _Picture(
-            number=self.begun, job=job, seed=self.maker.picture_seed(job.seed_key, job.seed)
-        )
+        """Have a picture read and prepared, if it is for us to do."""
+        start = self.ledger.begin(job)
+        if start is Start.TAKEN:
+            self.put_off.append(job)
+            return
+        seed = self.maker.picture_seed(job.seed_key, job.seed)
+        picture: _Picture[P] = _Picture(number=self.begun, job=job, seed=seed)
+        self.begun += 1
+        if start is Start.DONE:
+            self.through += 1
+            self.ended[picture.number] = Outcome(job=job, seed=seed, skipped=True), None
+            return
         if self.reading is None or not job.is_variation_of(self.reading.job):
             # This thread can be stopped while it waits for a pipe.
             data = sys.stdin.buffer.read() if job.source is None else b""
             self.reading = _Reading(job=job, data=data)
 
-        def then(read: tuple[P | ImageError, float]) -> None:
-            picture.prepared, picture.seconds = read
+        def then(read: "_Read[P]") -> None:
+            picture.prepared, picture.fingerprint, picture.seconds = read
 
-        self.begun += 1
         self.ahead.append(picture)
         self.workers.submit(partial(self._read, self.reading, picture.seed), then, urgent=True)
-        if self.begun == len(self.jobs):
+        if not self.todo:
             self.reading = None
 
-    def _read(self, reading: "_Reading[P]", seed: int) -> tuple[P | ImageError, float]:
+    def _read(self, reading: "_Reading[P]", seed: int) -> "_Read[P]":
         # One thread reads, those with other variations wait for it.
         with reading.lock:
             start = time.perf_counter()
@@ -506,11 +562,15 @@ class _Run(Generic[P, R]):
                 found = reading.found
                 if not isinstance(found, ImageError):
                     found = self.maker.vary(found, seed)
-        return found, time.perf_counter() - start
+        return _Read(found, reading.fingerprint, time.perf_counter() - start)
 
     def _prepare(self, reading: "_Reading[P]", seed: int) -> P | ImageError:
         job, data = reading.job, reading.data
         reading.data = b""
+        if job.home is not None and job.source is not None:
+            # What cannot be read is told below.
+            with contextlib.suppress(OSError):
+                reading.fingerprint = Fingerprint.of(job.source)
         try:
             source = _source_of(job, data, self.read)
             mask = None
@@ -540,27 +600,37 @@ class _Run(Generic[P, R]):
         self.behind += 1
         prepared, picture.prepared = picture.prepared, None
         assert prepared is not None and not isinstance(prepared, ImageError)
-        self.workers.submit(partial(self._write, picture.job, picture.seed, prepared, result), then)
+        self.workers.submit(partial(self._write, picture, prepared, result), then)
         self._look_up()
         self.shares.start()
 
-    def _write(self, job: Job, seed: int, prepared: P, result: R) -> _Written:
+    def _write(self, picture: _Picture[P], prepared: P, result: R) -> _Written:
         start = time.perf_counter()
+        job, seed = picture.job, picture.seed
         notes: tuple[str, ...] = ()
         found: Mapping[str, object] = {}
         data: bytes | None = None
         error: ImageError | None = None
+
+        def ready(part: Path) -> None:
+            seconds = picture.seconds + time.perf_counter() - start
+            outcome = Outcome(job=job, seed=seed, seconds=seconds, notes=notes, found=found)
+            record = outcome.record()
+            self.ledger.ready(job, record, picture.fingerprint, part)
+
         try:
             made = self.maker.finish(prepared, result)
-            note = _note({**self.maker.facts, **self.read.facts, **made.found}, job, seed)
-            data = _write(job, made, note, format=self.format, strip=self.strip)
             notes, found = (*made.like.notes, *made.notes), made.found
+            note = _note({**self.maker.facts, **self.read.facts, **made.found}, job, seed)
+            data = _write(job, made, note, format=self.format, strip=self.strip, ready=ready)
         except ImageError as reason:
             error = reason
         except MemoryError:
             error = ImageError(f"{job.source_name}: {NO_MEMORY}")
         seconds = time.perf_counter() - start
-        return _Written(seconds=seconds, notes=notes, found=found, data=data, error=error)
+        return _Written(
+            seconds=seconds, notes=() if error else notes, found=found, data=data, error=error
+        )
 
     def _end(self, picture: _Picture[P], written: _Written) -> None:
         outcome = Outcome(
@@ -571,6 +641,7 @@ class _Run(Generic[P, R]):
             notes=written.notes,
             found=written.found,
         )
+        self.ledger.end(picture.job, outcome.record())
         self.ended[picture.number] = outcome, written.data
         self.failures += written.error is not None
 
@@ -610,6 +681,7 @@ class _Run(Generic[P, R]):
             "reading": sum(picture.prepared is None for picture in self.ahead),
             self.doing: len(self.in_model),
             "writing": self.behind,
+            "at work elsewhere": len(self.put_off),
             "failed": self.failures,
         }
         return ", ".join(f"{stage} {count}" for stage, count in stages.items() if count)
@@ -636,7 +708,15 @@ def _note(facts: Mapping[str, object], job: Job, seed: int) -> metadata.Note:
     return {**facts, **own, job.asked: job.instruction, "seed": seed}
 
 
-def _write(job: Job, made: Made, note: metadata.Note, *, format: str, strip: bool) -> bytes | None:
+def _write(
+    job: Job,
+    made: Made,
+    note: metadata.Note,
+    *,
+    format: str,
+    strip: bool,
+    ready: Callable[[Path], None],
+) -> bytes | None:
     """Write the files of a picture; the bytes of one for standard output are given back."""
     extension = images.written_extension(made.like.extension) if format == "auto" else f".{format}"
     path = job.output or Path(f"stdout{extension}")
@@ -659,5 +739,5 @@ def _write(job: Job, made: Made, note: metadata.Note, *, format: str, strip: boo
             )
     if job.output is None:
         return data
-    images.write_image(job.output, data)
+    images.write_image(job.output, data, ready=ready)
     return None

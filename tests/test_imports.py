@@ -25,6 +25,7 @@ LINES = [
     {"choosing"},
     {"editor", "translator", "benchmarks", "training"},
     {"pipeline", "batch", "checkpoints", "report", "sheets"},
+    {"ledger"},
     {"engine"},
     {"decoding", "sampling", "conditioning"},
     {
@@ -42,7 +43,7 @@ LINES = [
         "lists",
         "masks",
     },
-    {"errors", "config", "embedded", "folders", "overlap"},
+    {"errors", "config", "embedded", "folders", "overlap", "manifest", "claims"},
 ]
 # Importer and imported of the same line.
 WITHIN = {

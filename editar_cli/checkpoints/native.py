@@ -23,6 +23,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 
+from editar_cli.checkpoints.registry import SUMS
 from editar_cli.checkpoints.registry import resolve_model as resolve_model
 from editar_cli.config import SamplingConfig
 from editar_cli.embedded import CONFIG
@@ -46,7 +47,6 @@ from editar_cli.text import MiniLMEncoder, T5Encoder, TextEncoder
 FORMAT = 1
 TRANSFORMER = "transformer.safetensors"
 TOKENIZER = "tokenizer.safetensors"
-SUMS = "SHA256SUMS"
 TEXT_KINDS = ("minilm", "t5")
 AGAIN = "The bundle is damaged or of another version: get it again."
 
@@ -109,7 +109,7 @@ class BundleConfig:
     tokenizer: VQConfig
     text: TextConfig
     image_size: int
-    fit: str = "stretch"
+    fit: str = Fit.STRETCH.value
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     translation: Mapping[str, Any] = field(default_factory=dict)
     extractors: Mapping[str, Any] = field(default_factory=lambda: dict(PUBLISHED_EXTRACTORS))

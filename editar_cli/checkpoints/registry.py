@@ -1,11 +1,17 @@
 """Known models: where each comes from, how large it is, and where it lies on this machine."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from editar_cli.config import SamplingConfig
 from editar_cli.embedded import CONFIG, EMBEDDED, embedded_folder
 from editar_cli.errors import CheckpointError, UsageError
 from editar_cli.folders import home
+from editar_cli.geometry import Fit
 from editar_cli.text import T5_HUB_ID
 
 
@@ -171,3 +177,49 @@ def resolve_model(name_or_path: str | Path) -> Path:
     if not (path / CONFIG).is_file():
         raise CheckpointError(f"{path}: no model bundle, {CONFIG} is missing")
     return path
+
+
+SUMS = "SHA256SUMS"
+"""In a bundle: the checksums of its files."""
+
+
+def model_settings(folder: Path, *, translating: bool = False) -> Mapping[str, Any]:
+    """What a model brings to a result where no flag says otherwise, read without loading it.
+
+    Args:
+        folder: its bundle.
+        translating: for ``translate``.
+
+    Returns:
+        its name, a digest of its weights, and its defaults of fit and sampling.
+
+    Raises:
+        CheckpointError: the bundle's configuration cannot be read.
+    """
+    file = folder / CONFIG
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        own = {
+            **config.get("sampling", {}),
+            **(config.get("translation", {}) if translating else {}),
+        }
+        sampling = asdict(SamplingConfig(**own))
+        return {
+            "model": config["name"],
+            "model_hash": _weights_digest(folder),
+            "fit": config.get("fit", Fit.STRETCH.value),
+            **sampling,
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{file}: cannot be read: {error}") from error
+
+
+def _weights_digest(folder: Path) -> str:
+    """BLAKE2b of a bundle's checksums, or of its files' sizes and times where it has none."""
+    sums = folder / SUMS
+    if sums.is_file():
+        data = sums.read_bytes()
+    else:
+        states = [(file.name, file.stat()) for file in sorted(folder.rglob("*")) if file.is_file()]
+        data = repr([(name, state.st_size, state.st_mtime_ns) for name, state in states]).encode()
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,8 +1,9 @@
 """What ``edit`` and ``translate`` share once the plan stands: the run and what is said of it."""
 
+import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
@@ -10,6 +11,8 @@ import typer
 from editar_cli.commands._review import Review
 from editar_cli.console import Messages
 from editar_cli.errors import UsageError
+from editar_cli.flags import Group
+from editar_cli.ledger import Ledger, Verdict
 
 if TYPE_CHECKING:
     from editar_cli.batch import Job, Plan
@@ -31,7 +34,45 @@ class Session(NamedTuple):
     threads: int
 
 
-def ready_to_run(plan: "Plan", messages: Messages, *, json_lines: bool, dry_run: bool) -> bool:
+def settings_of(
+    groups: Sequence[Group],
+    flags: Mapping[str, object],
+    *,
+    model: str | None,
+    translating: bool = False,
+) -> dict[str, object]:
+    """What results depend on beside picture, text and seed, found out without loading a model.
+
+    Args:
+        groups: flags of the command that come in groups.
+        flags: its others, as far as they are given.
+        model: its name or folder, or ``None`` for none.
+        translating: for ``translate``.
+
+    Raises:
+        ModelError: the model is not there.
+    """
+    settings: dict[str, object] = {}
+    if model is not None:
+        from editar_cli.checkpoints.registry import model_settings, resolve_model
+
+        settings.update(model_settings(resolve_model(model), translating=translating))
+    for group in groups:
+        settings.update(group.settings)
+    settings.update(flags)
+    # As they come back from the manifest.
+    plain: dict[str, object] = json.loads(json.dumps(settings, default=str))
+    return plain
+
+
+def ready_to_run(
+    plan: "Plan",
+    messages: Messages,
+    *,
+    json_lines: bool,
+    dry_run: bool,
+    ledger: Ledger | None = None,
+) -> bool:
     """Say what is planned; False where nothing is left to do.
 
     Raises:
@@ -53,8 +94,16 @@ def ready_to_run(plan: "Plan", messages: Messages, *, json_lines: bool, dry_run:
         messages.info(f"results go to {folder}/")
     if plan.captioned:
         messages.info(f"captions: {plan.captioned} from text files beside their pictures")
+    if plan.elsewhere:
+        here = len(plan.jobs) + len(plan.skipped)
+        messages.info(f"{here} of {here + plan.elsewhere} pictures are in this shard")
     if plan.skipped:
         messages.info(_skipped(plan))
+    if plan.strange:
+        strange = _some(plan.strange)
+        messages.warning(f"left as they are, though made of other pictures: {strange}")
+    for verdict, jobs in plan.again.items():
+        messages.info(f"again: {_some(jobs)}, because of {_reason(verdict, jobs[0], ledger)}")
     if json_lines:
         for job in plan.skipped:
             print(job.to_json("skipped"), flush=True)
@@ -73,6 +122,7 @@ def run(
     review: Review,
     read: "ReadOptions | None" = None,
     strip: bool = False,
+    ledger: Ledger | None = None,
     in_place: bool = False,
     rule_given: bool = False,
 ) -> None:
@@ -89,6 +139,7 @@ def run(
         review: told all, and written at the end whatever the end is.
         read: which pictures are refused.
         strip: write no metadata.
+        ledger: the plan was made with; it is closed at the end.
         in_place: inputs are replaced.
         rule_given: the command had ``--on-exists``.
 
@@ -98,10 +149,13 @@ def run(
     from editar_cli.pipeline import run_jobs
 
     failures = 0
+    skipped = 0
+    ledger = ledger or Ledger()
 
     def tell(outcome: "Outcome") -> None:
-        nonlocal failures
+        nonlocal failures, skipped
         failures += outcome.error is not None
+        skipped += outcome.skipped
         review.add(outcome.record())
         _tell(outcome, messages, json_lines=json_lines)
 
@@ -109,6 +163,8 @@ def run(
         with messages.working("loading the model"):
             session = open_session()
         review.facts = session.maker.facts
+        for warning in ledger.open(plan.jobs, session.maker.facts):
+            messages.warning(warning)
         with messages.progress(len(plan.jobs)) as show:
             run_jobs(
                 plan.jobs,
@@ -121,36 +177,58 @@ def run(
                 strip=strip,
                 doing=verbs[0],
                 most_failures=most_failures,
+                ledger=ledger,
                 on_progress=show,
                 on_fewer_slots=lambda n: messages.warning(
                     f"memory ran out: going on with {n} pictures at once"
                 ),
             )
     except KeyboardInterrupt:
-        messages.info(how_to_go_on(in_place=in_place, rule_given=rule_given))
+        again = in_place and any(job.home is None for job in plan.jobs)
+        messages.info(how_to_go_on(in_place=again, rule_given=rule_given))
         raise
     finally:
+        ledger.close()
         # Whatever the end is: a page of what is finished.
         reviewed = review.write()
     if failures:
         messages.error(f"{failures} of {len(plan.jobs)} pictures failed")
         raise typer.Exit(1)
+    if skipped:
+        messages.info(f"skipped: {skipped} done by another process meanwhile")
     if len(plan.jobs) > 1:
-        messages.info(f"{len(plan.jobs)} pictures {verbs[1]}")
+        messages.info(f"{len(plan.jobs) - skipped} pictures {verbs[1]}")
     if not reviewed:
         raise typer.Exit(1)
 
 
 def _skipped(plan: "Plan") -> str:
-    first = plan.skipped[0].output_name
-    count = len(plan.skipped)
-    which = first if count == 1 else f"{count} outputs ({first}, ...)"
+    which = _some(plan.skipped)
     return f"skipped: {which} already there; --overwrite replaces, -o names another place"
 
 
+def _some(jobs: "Sequence[Job]") -> str:
+    if len(jobs) == 1:
+        return jobs[0].output_name
+    return f"{len(jobs)} outputs ({jobs[0].output_name}, ...)"
+
+
+def _reason(verdict: Verdict, job: "Job", ledger: Ledger | None) -> str:
+    names: Sequence[str] = ()
+    if ledger is not None and verdict is Verdict.OTHER_SETTINGS:
+        names = ledger.differences(job)
+    return f"{verdict.value} ({', '.join(names)})" if names else verdict.value
+
+
 def _print_plan(plan: "Plan", *, json_lines: bool) -> None:
+    why = {
+        id(job): f" (again: {verdict.value})"
+        for verdict, jobs in plan.again.items()
+        for job in jobs
+    }
     for job in plan.jobs:
-        print(job.to_json("planned") if json_lines else _in_words(job))
+        text = f"{_in_words(job)}{why.get(id(job), '')}"
+        print(job.to_json("planned") if json_lines else text)
     for job in plan.skipped:
         print(
             job.to_json("skipped") if json_lines else f"{_in_words(job)} (already there, skipped)"
@@ -166,10 +244,12 @@ def _tell(outcome: "Outcome", messages: Messages, *, json_lines: bool) -> None:
     # Flushed line by line: the reader of a pipe works on while we do.
     if json_lines:
         print(outcome.to_json(), flush=True)
-    elif outcome.error is None and outcome.job.output is not None:
+    elif outcome.error is None and not outcome.skipped and outcome.job.output is not None:
         print(outcome.job.output_name, flush=True)
     if outcome.error is not None:
         messages.error(outcome.error)
+    elif outcome.skipped:
+        messages.detail(f"{outcome.job.source_name}: done by another process meanwhile")
     else:
         messages.detail(f"{outcome.job.source_name}: {outcome.seconds:.1f} s, seed {outcome.seed}")
     for note in outcome.notes:

@@ -7,8 +7,9 @@ import typer
 
 from editar_cli import options
 from editar_cli.commands._review import Review
-from editar_cli.commands._run import Session, ready_to_run, run
+from editar_cli.commands._run import Session, ready_to_run, run, settings_of
 from editar_cli.flags import with_groups
+from editar_cli.ledger import Ledger
 
 
 @with_groups
@@ -65,13 +66,33 @@ def edit(
         candidates=choosing.candidates,
         best_of=choosing.best_of,
     )
+    ledger = Ledger(
+        lambda: settings_of(
+            (inputs, reading, outputs, sampling, frame, models, changing, choosing),
+            {} if preserve else {"preserve": False},
+            model=models.model,
+        ),
+        seed=running.seed,
+        on_exists=outputs.rule.value,
+        in_place=in_place,
+        dtype=models.dtype_given,
+    )
     plan = batch.plan_jobs(
-        words, text, placement, recursive=inputs.recursive, rows=rows, masks=changing.mask
+        words,
+        text,
+        placement,
+        recursive=inputs.recursive,
+        rows=rows,
+        masks=changing.mask,
+        ledger=ledger,
+        shard=running.share,
     )
     every = [*plan.jobs, *plan.skipped]
     changing.check(masked=any(job.mask is not None for job in every))
     review = Review(plan, messages, page=outputs.report, sheet=outputs.sheet, seed=running.seed)
-    if not ready_to_run(plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run):
+    if not ready_to_run(
+        plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run, ledger=ledger
+    ):
         if not running.dry_run and not review.write():
             raise typer.Exit(1)
         return
@@ -129,6 +150,7 @@ def edit(
         strip=outputs.strip,
         most_failures=running.most_failures,
         review=review,
+        ledger=ledger,
         in_place=in_place,
         rule_given=outputs.on_exists is not None,
     )

@@ -9,9 +9,10 @@ import typer
 
 from editar_cli import options
 from editar_cli.commands._review import Review
-from editar_cli.commands._run import Session, ready_to_run, run
+from editar_cli.commands._run import Session, ready_to_run, run, settings_of
 from editar_cli.errors import UsageError
-from editar_cli.flags import with_groups
+from editar_cli.flags import Group, with_groups
+from editar_cli.ledger import Ledger
 from editar_cli.modes import NAMES
 
 
@@ -153,6 +154,31 @@ def translate(
     tags = ["edited", "preview"]
     if input is Input.PHOTO:
         tags += [tag for name in NAMES for tag in (name, f"{name}-map")]
+    made_with: dict[str, object] = {
+        "mode": mode,
+        "input": input.value,
+        "invert": invert or None,
+        "extractor": extractor,
+        "extractor_weights": extractor_weights,
+        "low": low,
+        "high": high,
+        "resolution": resolution,
+        "map_only": map_only or None,
+    }
+    groups: tuple[Group, ...] = (inputs, reading, outputs)
+    if not map_only:
+        groups += (sampling, frame, models)
+    ledger = Ledger(
+        lambda: settings_of(
+            groups,
+            {name: value for name, value in made_with.items() if value is not None},
+            model=None if map_only else models.model,
+            translating=True,
+        ),
+        seed=None if map_only else running.seed,
+        on_exists=outputs.rule.value,
+        dtype=None if map_only else models.dtype_given,
+    )
     plan = batch.plan_jobs(
         words,
         text,
@@ -162,6 +188,8 @@ def translate(
         asked="caption",
         caption_files=caption_files and not map_only,
         own_tags=tags,
+        ledger=ledger,
+        shard=running.share,
     )
     settings = MapSettings(
         mode=mode,
@@ -174,7 +202,9 @@ def translate(
         preview=preview,
     )
     review = Review(plan, messages, page=outputs.report, sheet=outputs.sheet, seed=running.seed)
-    if not ready_to_run(plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run):
+    if not ready_to_run(
+        plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run, ledger=ledger
+    ):
         if not running.dry_run and not review.write():
             raise typer.Exit(1)
         return
@@ -226,6 +256,7 @@ def translate(
         strip=outputs.strip,
         most_failures=running.most_failures,
         review=review,
+        ledger=ledger,
         rule_given=outputs.on_exists is not None,
     )
 

@@ -154,7 +154,8 @@ def verify_model(
         files = check_downloads(KNOWN[name])
         typer.echo(f"{name}: ok, {files} files as recorded when pulled")
         return
-    from editar_cli.checkpoints.native import SUMS, verify_bundle
+    from editar_cli.checkpoints.native import verify_bundle
+    from editar_cli.checkpoints.registry import SUMS
 
     path = resolve_model(name)
     files = verify_bundle(path)

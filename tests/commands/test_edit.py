@@ -174,7 +174,7 @@ def test_fail_fast_stops_at_the_first_failure(edit, tmp_path):
     photo(tmp_path / "photos/b.jpg")
     result = edit("photos", "x", "-o", "out", "--fail-fast", "--batch-size", "1")
     assert result.returncode == 1
-    assert not (tmp_path / "out").exists()
+    assert os.listdir(tmp_path / "out") == ["manifest.jsonl"]
 
 
 def test_quiet_says_nothing_but_results_and_verbose_says_the_seed(edit, tmp_path):
