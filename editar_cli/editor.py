@@ -115,12 +115,19 @@ class Editor:
     Args:
         bundle: the model, on the device and in the number format it is to run in.
         int8: keep the transformer's weights in 8 bits.
+        strategy: how codes are guessed; which codes come out does not depend on it.
     """
 
-    def __init__(self, bundle: Bundle, *, int8: bool = False) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        int8: bool = False,
+        strategy: Literal["speculative", "sequential"] = "speculative",
+    ) -> None:
         self.bundle = bundle
         self.int8 = int8
-        self.engine = Engine(bundle, int8=int8)
+        self.engine = Engine(bundle, int8=int8, strategy=strategy)
 
     @classmethod
     def load(
@@ -130,6 +137,7 @@ class Editor:
         device: str = "auto",
         dtype: str = "auto",
         quantize: Literal["none", "int8"] = "none",
+        strategy: Literal["speculative", "sequential"] = "speculative",
     ) -> "Editor":
         """Load a model by name or path.
 
@@ -138,6 +146,7 @@ class Editor:
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
             dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
             quantize: ``int8`` keeps the transformer's weights in 8 bits.
+            strategy: how codes are guessed; which codes come out does not depend on it.
 
         Raises:
             ModelError: the model or the device is not there or cannot be used.
@@ -153,7 +162,8 @@ class Editor:
                 "--quantize int8: on a CPU this needs --dtype bfloat16 and a processor that "
                 "multiplies it (AVX-512 BF16 or AMX); without, 8 bits would be slower than none"
             )
-        return cls(load_bundle(path, device=chosen, dtype=number_format), int8=int8)
+        bundle = load_bundle(path, device=chosen, dtype=number_format)
+        return cls(bundle, int8=int8, strategy=strategy)
 
     @property
     def config(self) -> BundleConfig:

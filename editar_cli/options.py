@@ -38,6 +38,13 @@ class Quantize(StrEnum):
     INT8 = "int8"
 
 
+class Strategy(StrEnum):
+    """How codes are guessed; which come out does not depend on it."""
+
+    SPECULATIVE = "speculative"
+    SEQUENTIAL = "sequential"
+
+
 class Size(StrEnum):
     """Which size an output has."""
 
@@ -406,6 +413,22 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")
 VerboseOption = Annotated[
     bool,
     typer.Option("--verbose", "-v", help="Say what is done."),
+]
+StrategyOption = Annotated[
+    Strategy,
+    typer.Option(
+        "--strategy", help="How codes are guessed: the pictures are the same, the time is not."
+    ),
+]
+SweepOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sweep",
+        metavar="NAME=V1,V2,...",
+        help="Run once for each value of a flag, such as guidance=1,1.5,3, into a folder of each; "
+        "repeated, for each combination. Then one table, and a plot of what is kept of pictures "
+        "against how far the instruction is followed. Runs that are there are not made again.",
+    ),
 ]
 RecipeOption = Annotated[
     Path | None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from editar_cli import options
+from editar_cli.commands._sweep import Loaded, with_sweep
 from editar_cli.commands.pie_bench import pie_bench
 from editar_cli.console import Messages, ProgressCallback
 from editar_cli.errors import ImageError, UsageError
@@ -81,6 +82,7 @@ bench_app.command("pie-bench")(pie_bench)
 
 @bench_app.command("mini")
 @with_groups
+@with_sweep
 def mini(
     data: DataOption,
     output: Annotated[
@@ -118,11 +120,14 @@ def mini(
     overwrite: ReplaceOption = False,
     seed: options.SeedOption = 0,
     preserve: options.PreserveOption = True,
+    strategy: options.StrategyOption = options.Strategy.SPECULATIVE,
+    dry_run: options.DryRunOption = False,
     quiet: options.QuietOption = False,
     *,
     fit: options.FitOption = None,
     sampling: options.SamplingOptions,
     models: options.ModelOptions,
+    loaded: Loaded,
 ) -> None:
     """Edit kept-out photographs in known ways and measure how near the truth the results lie.
 
@@ -142,7 +147,7 @@ def mini(
         table_rows,
         write_report,
     )
-    from editar_cli.editor import Editor, EditSession
+    from editar_cli.editor import EditSession
     from editar_cli.synthesis import effect_names
     from editar_cli.synthesis.local import LOCAL_EFFECTS
 
@@ -159,19 +164,20 @@ def mini(
         messages.info("edits of single things are left out: they need --cutouts")
     things = None if cutouts is None else _cutouts(cutouts, keep_out_every)
     pictures = _photographs(data, keep_out_every, photos, side)
+    total = len(pictures) * len(settings.families)
+    if dry_run:
+        print(
+            f"{output}: {total} edits: {len(pictures)} photographs, {len(settings.families)} "
+            f"families, {wording} wording, model {models.model}"
+        )
+        return
     _make_room(output, overwrite)
-    editor = Editor.load(
-        models.model,
-        device=models.device,
-        dtype=models.dtype.value,
-        quantize=models.quantize.value,
-    )
+    editor = loaded.editor(models, strategy)
     session = EditSession(
         editor,
         editor.options(**sampling.given, fit=None if fit is None else fit.value, preserve=preserve),
         seed=seed,
     )
-    total = len(pictures) * len(settings.families)
     messages.info(
         f"{total} edits: {len(pictures)} photographs, {len(settings.families)} families, "
         f"{wording} wording, model {editor.config.name} on {editor.bundle.device}"
@@ -201,6 +207,7 @@ def mini(
             "wording": wording.value,
             "seed": seed,
             "truth_draws": truth_draws,
+            "strategy": strategy.value,
             **{key: value for key, value in session.facts.items() if key != "model"},
         },
     }
@@ -229,29 +236,28 @@ def compare(
 ) -> None:
     """Line up runs of one benchmark and say which differences are real.
 
-    Differences are taken picture by picture; real are those whose 95 % bootstrap interval leaves 0
-    out. The last line on standard output is everything as JSON.
+    Differences are taken picture by picture. Real are those whose 95 % bootstrap interval leaves 0
+    out and whose sign-flip test has p < 0.05, adjusted for all comparisons made. The last line on
+    standard output is everything as JSON.
     """
     from editar_cli.benchmarks.compare import compare as line_up
-    from editar_cli.benchmarks.compare import comparison_table, read_run
+    from editar_cli.benchmarks.compare import (
+        comparison_record,
+        comparison_table,
+        conclusion,
+        read_run,
+    )
 
     messages = Messages(quiet=quiet)
     read = [read_run(folder) for folder in runs]
     found = line_up(read)
-    messages.table(*comparison_table(read, found))
-    record = {
-        "benchmark": read[0].benchmark,
-        "runs": [run.name for run in read],
-        "figures": {
-            one.figure: {
-                "means": [asdict(mean) for mean in one.means],
-                "differences": [{**asdict(d), "real": d.real} for d in one.differences],
-            }
-            for one in found
-        },
-    }
-    text = json.dumps(record, ensure_ascii=False).replace("Infinity", '"inf"')
-    print(text)
+    messages.table(*comparison_table(read, [one for one in found if one.group is None]))
+    if real := [one for one in found if one.group is not None and set(one.verdicts()) != {"no"}]:
+        messages.info("real differences by group:")
+        messages.table(*comparison_table(read, real))
+    for line in conclusion(read, found):
+        messages.info(line)
+    print(json.dumps(comparison_record(read, found), ensure_ascii=False, allow_nan=False))
 
 
 @bench_app.command("translate")
