@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import astuple
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from editar_cli.batch import Job
 
 _PART = re.compile(r"\.(?P<name>.*)\.(?P<process>\d+)\.part", re.DOTALL)
+_OF_INPUT = ("input_size", "input_mtime_ns", "input_hash")
+_OF_OUTPUT = ("output_size", "output_mtime_ns", "output_hash")
+_OF_MANIFESTS = {*_OF_INPUT, *_OF_OUTPUT, "settings_hash", "time", "editar"}
+"""What of a line is of use to the manifest alone."""
+_FURTHER = {"mask", "map", "preview"}
+"""Files beside input and output that a line may name."""
 _OLD = 3600.0
 """Seconds from which on an unfinished file is nobody's."""
 
@@ -161,6 +168,23 @@ class Ledger:
         # Digests are not for people.
         return [name for name in names if name != "model_hash" or names == ["model_hash"]]
 
+    def record_of(self, job: "Job") -> dict[str, object] | None:
+        """What was told of a job's output when it was made, or ``None`` where no line says so.
+
+        Its paths lead from here, as those of the job do; in the line they start at the folder.
+        """
+        if job.home is None or job.output is None:
+            return None
+        line = self.manifest(job.home).record(_name(job))
+        if line is None:
+            return None
+        told = {name: line[name] for name in line if name not in _OF_MANIFESTS}
+        for name in _FURTHER & told.keys():
+            told[name] = os.path.normpath(job.home / told[name])
+        if "candidates" in told:
+            told["candidates"] = [os.path.normpath(job.home / name) for name in told["candidates"]]
+        return {**told, **job.record("done")}
+
     def has_made(self, home: Path, path: Path) -> bool:
         """Whether a picture in a folder of results is one of them."""
         manifest = self.manifest(home)
@@ -282,11 +306,7 @@ class Ledger:
         if job.home is None or job.home not in self._claims:
             return
         made = Fingerprint.of(part)
-        output = {
-            "output_size": made.size,
-            "output_mtime_ns": made.mtime_ns,
-            "output_hash": made.digest,
-        }
+        output = dict(zip(_OF_OUTPUT, astuple(made), strict=True))
         self.manifest(job.home).append(self._line(job, record, source, output))
 
     def end(self, job: "Job", record: Mapping[str, object]) -> None:
@@ -324,7 +344,10 @@ class Ledger:
         settings = self.settings_of(job)
         paths = {} if job.source is None else {"input": manifest.name_of(job.source)}
         paths |= {what: manifest.name_of(file) for what, file in job.beside.items()}
+        paths |= {} if job.mask is None else {"mask": manifest.name_of(job.mask)}
         line = {**record, **paths, "output": _name(job)}
+        if job.candidates:
+            line["candidates"] = [manifest.name_of(file) for file in job.candidates]
         if source is not None:
             line |= _of_input(source)
         return {
@@ -386,11 +409,7 @@ def _name(job: "Job") -> str:
 
 
 def _of_input(source: Fingerprint) -> dict[str, object]:
-    return {
-        "input_size": source.size,
-        "input_mtime_ns": source.mtime_ns,
-        "input_hash": source.digest,
-    }
+    return dict(zip(_OF_INPUT, astuple(source), strict=True))
 
 
 def _fits(made: Fingerprint, file: Path) -> bool:

@@ -47,12 +47,14 @@ class Heading:
         facts: model and settings, as a run's ``Maker`` has them.
         ended: when the run ended, or ``None`` where that is not known.
         seconds: how long it took, or ``None``.
+        earlier: how many of the pictures were made before the run.
         note: a sentence on the run as a whole, such as that it was stopped.
     """
 
     facts: Mapping[str, object] = field(default_factory=dict)
     ended: datetime | None = None
     seconds: float | None = None
+    earlier: int = 0
     note: str = ""
 
 
@@ -70,8 +72,9 @@ def write_report(
     Args:
         path: the page.
         records: one for each picture: ``input``, ``output``, ``status``, ``instruction`` or
-            ``caption``, ``seed``, ``seconds``, ``error``, ``notes``, ``variation`` and the further
-            files ``map``, ``mask``, ``preview`` and ``sheet``; all but ``input`` may be missing.
+            ``caption``, ``seed``, ``seconds``, ``error``, ``notes``, ``variation``, the further
+            files ``map``, ``mask``, ``preview`` and ``sheet``, and what the output was chosen from:
+            ``candidates``, ``scores`` and ``chosen``; all but ``input`` may be missing.
         heading: what stands above them.
         base: the folder that relative paths of the records start from.
         embed: put small copies of all pictures into the page itself, which can then be sent on
@@ -85,7 +88,8 @@ def write_report(
     ordered = _together(records)
     shelf = _Shelf(path, Path(os.path.abspath(base)), embed=embed)
     shelf.look_at(
-        {str(record[name]) for record in ordered for name in FILES if record.get(name)},
+        {str(record[name]) for record in ordered for name in FILES if record.get(name)}
+        | {name for record in ordered for name in _candidates(record)},
         lambda done: on_progress(done * len(ordered), "writing the report"),
     )
     entries = _entries(ordered, shelf, heading)
@@ -129,6 +133,18 @@ def read_records(path: Path) -> list[Record]:
     return list(found.values())
 
 
+def shared_settings(records: Iterable[Record]) -> dict[str, object]:
+    """The settings that all records have in common, of those that name any."""
+    settings = [record["settings"] for record in records if "settings" in record]
+    if not settings or not isinstance(settings[0], Mapping):
+        return {}
+    return {
+        str(name): value
+        for name, value in settings[0].items()
+        if all(isinstance(other, Mapping) and other.get(name) == value for other in settings)
+    }
+
+
 def _together(records: Iterable[Record]) -> list[Record]:
     """In order, but those of one source beside each other."""
     groups: dict[object, list[Record]] = {}
@@ -147,6 +163,12 @@ def _status(record: Record) -> str:
 
 def _text(record: Record) -> str:
     return str(record.get("instruction") or record.get("caption") or "")
+
+
+def _candidates(record: Record) -> list[str]:
+    """Files that the output was chosen from."""
+    names = record.get("candidates")
+    return [str(name) for name in names] if isinstance(names, list | tuple) else []
 
 
 class _Shelf:
@@ -179,9 +201,11 @@ class _Shelf:
     def picture(self, record: Record, name: str, label: str) -> dict[str, object] | None:
         """What the page knows of a record's picture, or ``None`` where it has none."""
         path = record.get(name)
-        if not path or path == STREAM:
-            return None
-        return {"label": label, **self._shown[str(path)]}
+        return self.file(str(path), label) if path and path != STREAM else None
+
+    def file(self, name: str, label: str) -> dict[str, object]:
+        """What the page knows of one of the files that were looked at."""
+        return {"label": label, **self._shown[name]}
 
     def tidy(self) -> None:
         """Take away copies of ours that the page no longer shows."""
@@ -325,9 +349,26 @@ def _entry(record: Record, shelf: _Shelf, heading: Heading) -> dict[str, object]
         "befores": befores,
         "after": output,
         "more": [picture for picture in more if picture is not None],
+        "candidates": _chosen_from(record, shelf) if output is not None else [],
         "alpha": any("alpha" in picture for picture in pictures),
         "fit": _lies(source, output, record, heading),
     }
+
+
+def _chosen_from(record: Record, shelf: _Shelf) -> list[dict[str, object]]:
+    """Candidates that are still there, with their scores; the one that was chosen is marked."""
+    scores = record.get("scores")
+    found = []
+    for number, name in enumerate(_candidates(record), 1):
+        picture = shelf.file(name, f"Candidate {number}")
+        if "src" not in picture:
+            continue
+        if isinstance(scores, list | tuple) and len(scores) >= number:
+            picture["score"] = scores[number - 1]
+        if number == record.get("chosen"):
+            picture["chosen"] = True
+        found.append(picture)
+    return found
 
 
 def _lies(
@@ -393,6 +434,7 @@ def _facts(heading: Heading, statuses: Sequence[str]) -> list[str]:
         for status in _STATUSES
         if status != "done" and status in statuses
     ]
+    facts += [f"{heading.earlier:,} made earlier"] if heading.earlier else []
     mode, model = heading.facts.get("mode"), heading.facts.get("model")
     facts += [str(mode)] if mode else []
     facts += [f"model {model}"] if model else []

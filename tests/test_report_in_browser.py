@@ -18,7 +18,11 @@ pytestmark = [
 ]
 
 DESKTOP, PHONE = (1440, 900), (390, 844)
-LOADED = "[...document.images].every((image) => image.complete && image.naturalWidth)"
+# Cards are filled as they come into sight, which on a busy machine takes a moment.
+LOADED = (
+    "document.querySelector('.card:not(:empty)')"
+    " && [...document.images].every((image) => image.complete && image.naturalWidth)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +205,34 @@ def test_pictures_are_filtered_by_status_and_words(browser, folder):
     browser.wait("!document.getElementById('empty').hidden")
     browser.press("Escape")
     assert len(browser.run(names)) == 12
+
+
+def test_candidates_take_the_place_of_the_result(browser, tmp_path):
+    GREEN = (0, 160, 0)
+    for name, colour in (("in", RED), ("out", BLUE), ("1", GREEN), ("2", BLUE)):
+        flat(tmp_path / f"{name}.png", colour)
+    record = {
+        "input": "in.png", "output": "out.png", "status": "done",
+        "candidates": ["1.png", "2.png"], "scores": [-0.25, 0.125], "chosen": 2,
+    }  # fmt: skip
+    write(tmp_path, [record, record | {"input": "other.png", "candidates": None}])
+    open_page(browser, tmp_path)
+    browser.press("j", "Enter")
+    browser.wait(LOADED)
+    pressed = "[...document.querySelectorAll('.candidates [aria-pressed=true]')]"
+    labels = f"return {pressed}.map((button) => button.getAttribute('aria-label'))"
+    assert browser.run(labels) == ["Candidate 2, 0.125, chosen"]
+    browser.run("document.querySelector('.candidates button').click()")
+    browser.wait(LOADED)
+    assert browser.run(labels) == ["Candidate 1, -0.250"]
+    assert colour_at(browser, tmp_path, ".viewer .pics.two", 0.75) == GREEN
+    browser.press("c")
+    assert browser.run(labels) == ["Candidate 2, 0.125, chosen"]
+    # Elsewhere the result is the result.
+    browser.press("c", "Escape")
+    assert colour_at(browser, tmp_path, ".card .pics.two", 0.75) == BLUE
+    browser.press("j", "Enter")
+    assert not browser.run("return document.querySelector('.candidates')")
 
 
 HOSTILE = "<img src=x onerror=alert(1)>#1 100%?\u2028'\"&amp;\\"

@@ -82,19 +82,19 @@ function image(picture, large, lazy) {
   return element;
 }
 
-function comparison(entry, { large = false, open = null } = {}) {
+function comparison(entry, { large = false, open = null, after = entry.after } = {}) {
   const pics = make("div", "pics");
   const failed = entry.status === "failed";
-  const one = visible(entry.after) ? entry.after : before(entry);
+  const one = visible(after) ? after : before(entry);
   if (two(entry)) {
-    const first = image(before(entry), large, !large), second = image(entry.after, large, !large);
+    const first = image(before(entry), large, !large), second = image(after, large, !large);
     first.style.objectFit = entry.fit;
     pics.append(first, second, make("span", "divider"));
-    pics.append(make("span", "label left", before(entry).label), make("span", "label right", entry.after.label));
+    pics.append(make("span", "label left", before(entry).label), make("span", "label right", after.label));
     pics.classList.add("two");
     pics.tabIndex = 0;
     pics.setAttribute("role", "slider");
-    pics.setAttribute("aria-label", `${before(entry).label} and ${entry.after.label.toLowerCase()}: ${nameOf(entry)}`);
+    pics.setAttribute("aria-label", `${before(entry).label} and ${after.label.toLowerCase()}: ${nameOf(entry)}`);
     pics.setAttribute("aria-valuemin", 0);
     pics.setAttribute("aria-valuemax", 100);
     entry.views.push(pics);
@@ -182,7 +182,7 @@ function spoken(entry, large) {
 
 function choose(entry, number) {
   entry.chosen = number;
-  if (viewer.open && current === entry) view(entry);
+  if (viewer.open && current === entry) view(entry, entry.candidate);
   if (entry.filled) refill(entry);
 }
 
@@ -240,7 +240,7 @@ function build() {
   all.forEach((entry, number) => {
     const sized = [entry.after, ...entry.befores].find((picture) => picture && picture.w);
     entry.ratio = sized ? sized.w / sized.h : 1.5;
-    Object.assign(entry, { number, chosen: 0, x: 50, views: [], filled: false, textVaries: texts.size > 1 });
+    Object.assign(entry, { number, chosen: 0, candidate: null, x: 50, views: [], filled: false, textVaries: texts.size > 1 });
     entry.words = [entry.path, entry.text, entry.error, ...entry.notes, entry.seed, entry.status].join("\n").toLowerCase();
     const card = (entry.card = make("article", `card ${entry.status}`));
     card.entry = entry;
@@ -288,8 +288,10 @@ function select() {
 
 // The viewer.
 
-function view(entry) {
+function view(entry, candidate = null) {
   current = entry;
+  entry.candidate = candidate;
+  const after = candidate === null ? entry.after : entry.candidates[candidate];
   byId("viewer-place").textContent = `${shown.indexOf(entry) + 1} / ${shown.length}`;
   byId("viewer-name").textContent = nameOf(entry);
   byId("viewer-name").title = entry.path;
@@ -298,12 +300,12 @@ function view(entry) {
     if (picture && picture.href) links.push(link(picture.label, picture.href));
   byId("viewer-links").replaceChildren(...links);
   byId("viewer-room").style.setProperty("--ratio", entry.ratio);
-  byId("viewer-room").replaceChildren(matOf(entry, { large: true }));
+  byId("viewer-room").replaceChildren(matOf(entry, { large: true, after }));
   const facts = [
     entry.status === "done" ? "" : entry.status,
     entry.seed && `seed ${entry.seed}`,
     entry.seconds === null ? "" : duration(entry.seconds),
-    sizeText(entry.after) || sizeText(before(entry)),
+    sizeText(after) || sizeText(before(entry)),
   ];
   const foot = [];
   if (entry.text) foot.push(make("p", "text", entry.text));
@@ -319,9 +321,27 @@ function view(entry) {
     }
     foot.push(others);
   }
+  if (entry.candidates.length) foot.push(candidates(entry));
   byId("viewer-foot").replaceChildren(...foot);
   const slider = viewer.querySelector(".pics.two");
   if (viewer.open && slider) slider.focus({ preventScroll: true });
+}
+
+function candidates(entry) {
+  const strip = make("div", "candidates");
+  entry.candidates.forEach((picture, number) => {
+    const said = [picture.label.split(" ").pop()];
+    if (typeof picture.score === "number") said.push(picture.score.toPrecision(3));
+    if (picture.chosen) said.push("chosen");
+    const words = said.join(" \u00b7 ");
+    const label = [picture.label, ...said.slice(1)].join(", ");
+    const act = () => view(entry, entry.candidate === number ? null : number);
+    const element = button("", label, act, image(picture, false, true), make("span", "", words));
+    const on = entry.candidate === null ? picture.chosen : entry.candidate === number;
+    element.setAttribute("aria-pressed", Boolean(on));
+    strip.append(element);
+  });
+  return strip;
 }
 
 function showLarge(entry) {
@@ -390,6 +410,7 @@ document.addEventListener("keydown", (event) => {
     End: onPicture && current && two(current) && (() => place(current, 100)),
     Enter: onPicture && !viewer.open && current && (() => showLarge(current)),
     m: current && current.befores.length > 1 && (() => choose(current, (current.chosen + 1) % current.befores.length)),
+    c: viewer.open && current.candidates.length && (() => view(current, ((current.candidate ?? -1) + 1) % current.candidates.length)),
     "/": !viewer.open && !search.hidden && (() => search.focus()),
     "?": () => help.showModal(),
   };

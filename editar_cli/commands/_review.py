@@ -10,7 +10,8 @@ from editar_cli.console import Messages
 from editar_cli.errors import EditarError
 
 if TYPE_CHECKING:
-    from editar_cli.batch import Plan
+    from editar_cli.batch import Job, Plan
+    from editar_cli.ledger import Ledger
 
 
 class Review:
@@ -22,6 +23,7 @@ class Review:
         page: the report, or ``None``.
         sheet: the contact sheet, or ``None``.
         seed: the run's.
+        ledger: knows how pictures that are skipped were made.
     """
 
     def __init__(
@@ -32,21 +34,25 @@ class Review:
         page: Path | None = None,
         sheet: Path | None = None,
         seed: int = 0,
+        ledger: "Ledger | None" = None,
     ) -> None:
         self.facts: Mapping[str, object] = {}
         """Model and settings, once they are known."""
         self._page = page
         self._sheet = sheet
         self._seed = seed
+        self._ledger = ledger
         self._plan = plan
         self._messages = messages
-        self._records: list[dict[str, object]] = []
+        self._records: list[tuple[Job, dict[str, object]]] = []
+        self._earlier = 0
+        """Pictures that were made before this run, or by another process during it."""
         self._start = time.monotonic()
 
-    def add(self, record: dict[str, object]) -> None:
+    def add(self, job: "Job", record: dict[str, object]) -> None:
         """What became of one picture."""
         if self._page is not None or self._sheet is not None:
-            self._records.append(record)
+            self._records.append((job, record))
 
     def write(self) -> bool:
         """Write what was asked for.
@@ -57,10 +63,13 @@ class Review:
         if self._page is None and self._sheet is None:
             return True
         from editar_cli.batch import natural_key
+        from editar_cli.report import shared_settings
 
-        records = [*self._records, *(job.record("skipped") for job in self._plan.skipped)]
+        records = self._told()
         if not records:
             return True
+        # No model was loaded where all had been made before.
+        self.facts = self.facts or shared_settings(records)
         if self._plan.skipped:
             # To their places among the others.
             records.sort(key=lambda record: natural_key(f"{record['input']}\0{record['output']}"))
@@ -75,6 +84,19 @@ class Review:
                 written = False
         return written
 
+    def _told(self) -> list[dict[str, object]]:
+        """What is told of every picture; of one that was made before, what was told of it then."""
+        every = [*self._records, *((job, job.record("skipped")) for job in self._plan.skipped)]
+        strange = {id(job) for job in self._plan.strange}
+        told = []
+        for job, record in every:
+            made = None
+            if record["status"] == "skipped" and id(job) not in strange and self._ledger:
+                made = self._ledger.record_of(job)
+                self._earlier += made is not None
+            told.append(made or record)
+        return told
+
     def _write_page(self, file: Path, records: list[dict[str, object]]) -> None:
         """The report, with a note where pictures of the plan are missing."""
         from editar_cli.report import Heading, write_report
@@ -84,6 +106,7 @@ class Review:
             facts=self.facts,
             ended=datetime.now(),
             seconds=time.monotonic() - self._start if self._records else None,
+            earlier=self._earlier,
             note=f"Stopped before the end: {left:,} more were to be done." if left else "",
         )
         with self._messages.progress(len(records)) as show:

@@ -156,7 +156,7 @@ def run(
         nonlocal failures, skipped
         failures += outcome.error is not None
         skipped += outcome.skipped
-        review.add(outcome.record())
+        review.add(outcome.job, outcome.record())
         _tell(outcome, messages, json_lines=json_lines)
 
     try:

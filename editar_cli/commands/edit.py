@@ -89,7 +89,14 @@ def edit(
     )
     every = [*plan.jobs, *plan.skipped]
     changing.check(masked=any(job.mask is not None for job in every))
-    review = Review(plan, messages, page=outputs.report, sheet=outputs.sheet, seed=running.seed)
+    review = Review(
+        plan,
+        messages,
+        page=outputs.report,
+        sheet=outputs.sheet,
+        seed=running.seed,
+        ledger=ledger,
+    )
     if not ready_to_run(
         plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run, ledger=ledger
     ):

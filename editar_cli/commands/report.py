@@ -9,6 +9,7 @@ import typer
 
 from editar_cli import options
 from editar_cli.console import Messages
+from editar_cli.manifest import NAME
 
 
 def report(
@@ -44,7 +45,7 @@ def report(
       editar edit photos/ "at night" -o out/ --json > run.jsonl && editar report run.jsonl
     """
     from editar_cli.errors import UsageError
-    from editar_cli.report import Heading, read_records, write_report
+    from editar_cli.report import Heading, read_records, shared_settings, write_report
 
     messages = Messages(quiet=quiet)
     page = output or files[0].with_name("report.html")
@@ -57,14 +58,17 @@ def report(
     if not records:
         raise UsageError(f"{files[0]}: holds no records")
     ended = max(file.stat().st_mtime for file in files)
-    heading = Heading(facts=_shared_settings(records), ended=datetime.fromtimestamp(ended))
+    heading = Heading(facts=shared_settings(records), ended=datetime.fromtimestamp(ended))
     with messages.progress(len(records)) as show:
         write_report(page, records, heading, embed=embed, on_progress=show)
     print(page)
 
 
 def _base(file: Path, records: Sequence[Mapping[str, object]]) -> Path:
-    """Where relative paths start: here where any of them leads to a file, else beside the list."""
+    """Where relative paths start: in a manifest at its folder, in what ``--json`` printed where the
+    run was: here where any of them leads to a file, else beside the list."""
+    if file.name == NAME:
+        return file.parent
     names = [str(record.get(name)) for record in records for name in ("input", "output")]
     return Path() if any(Path(name).is_file() for name in names) else file.parent
 
@@ -72,21 +76,12 @@ def _base(file: Path, records: Sequence[Mapping[str, object]]) -> Path:
 def _placed(record: Mapping[str, object], base: Path) -> dict[str, object]:
     from editar_cli.report import FILES, STREAM
 
-    paths = {
+    paths: dict[str, object] = {
         name: str(base / str(record[name]))
         for name in FILES
         if record.get(name) not in (None, "", STREAM)
     }
+    candidates = record.get("candidates")
+    if isinstance(candidates, list):
+        paths["candidates"] = [str(base / str(name)) for name in candidates]
     return {**record, **paths}
-
-
-def _shared_settings(records: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """The settings that all records have in common."""
-    settings = [record.get("settings") for record in records if "settings" in record]
-    if not settings or not isinstance(settings[0], Mapping):
-        return {}
-    return {
-        str(name): value
-        for name, value in settings[0].items()
-        if all(isinstance(other, Mapping) and other.get(name) == value for other in settings)
-    }

@@ -201,7 +201,14 @@ def translate(
         invert=invert,
         preview=preview,
     )
-    review = Review(plan, messages, page=outputs.report, sheet=outputs.sheet, seed=running.seed)
+    review = Review(
+        plan,
+        messages,
+        page=outputs.report,
+        sheet=outputs.sheet,
+        seed=running.seed,
+        ledger=ledger,
+    )
     if not ready_to_run(
         plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run, ledger=ledger
     ):

@@ -13,6 +13,11 @@ def records(file):
     return json.loads(data[1])["pictures"]
 
 
+def without_seconds(entries):
+    """The manifest has a picture's time up to the moment just before its file has its name."""
+    return [entry | {"seconds": entry["seconds"] is not None} for entry in entries]
+
+
 @pytest.fixture
 def photos(tmp_path):
     (tmp_path / "photos").mkdir()
@@ -38,15 +43,77 @@ def test_a_run_writes_its_page_also_after_failures(call_editar, tiny_bundle, pho
     assert "not a picture" in seen[2]["error"]
     assert "<dt>model</dt><dd>tiny</dd>" in (tmp_path / "out/report.html").read_text("utf-8")
 
-    # Once more: what is skipped stands among the others, and a page alone is still a page.
-    again = call_editar(*words)
-    assert again.returncode == 1
-    assert [entry["status"] for entry in records(tmp_path / "out/report.html")] == [
-        "skipped", "skipped", "failed", "skipped",
-    ]  # fmt: skip
+    # Once more: what was made before stands among the others as it did, and of a run that has
+    # nothing to do there is a page too.
+    assert call_editar(*words).returncode == 1
+    again = records(tmp_path / "out/report.html")
+    assert without_seconds(again) == without_seconds(seen)
+    assert "<span>3 made earlier</span>" in (tmp_path / "out/report.html").read_text("utf-8")
     (photos / "3.png").unlink()
     assert call_editar(*words).returncode == 0
-    assert len(records(tmp_path / "out/report.html")) == 3
+    assert records(tmp_path / "out/report.html") == [
+        entry | {"group": number}
+        for number, entry in enumerate(entry for entry in again if entry["status"] == "done")
+    ]
+    assert "<dt>model</dt><dd>tiny</dd>" in (tmp_path / "out/report.html").read_text("utf-8")
+
+
+def test_a_picture_that_is_there_and_not_of_ours_is_skipped(
+    call_editar, tiny_bundle, photos, tmp_path
+):
+    Image.new("RGB", (60, 40)).save(photos.parent / "1.png")
+    (tmp_path / "out").mkdir()
+    (photos.parent / "1.png").rename(tmp_path / "out/1.png")
+    model = ("--model", tiny_bundle, "--device", "cpu")
+    call_editar("edit", "photos", "x", "-o", "out", "--report", "r.html", *model)
+    assert [(entry["name"], entry["status"]) for entry in records(tmp_path / "r.html")] == [
+        ("1.png", "skipped"), ("2.png", "done"), ("3.png", "failed"), ("10.png", "done"),
+    ]  # fmt: skip
+
+
+def test_candidates_that_are_kept_are_shown_with_their_scores_also_later(
+    call_editar, tiny_bundle, photos, tmp_path
+):
+    words = (
+        "edit", "photos/1.png", "photos/2.png", "x", "--best-of", "3", "--scorer", "ratio",
+        "-o", "out/", "--report", "r.html", "--model", tiny_bundle, "--device", "cpu",
+    )  # fmt: skip
+    assert call_editar(*words, "--candidates", "all").returncode == 0
+    seen = records(tmp_path / "r.html")
+    for number, entry in enumerate(seen, 1):
+        assert [shown["src"] for shown in entry["candidates"]] == [
+            f"all/{number}-{candidate}.png" for candidate in (1, 2, 3)
+        ]
+        scores = [shown["score"] for shown in entry["candidates"]]
+        chosen = [shown.get("chosen", False) for shown in entry["candidates"]]
+        assert chosen.count(True) == 1
+        assert scores[chosen.index(True)] == max(scores)
+    # From the manifest: of a run that has nothing to do, and of one that is over.
+    assert call_editar(*words).stdout == b""
+    later = records(tmp_path / "r.html")
+    assert without_seconds(later) == without_seconds(seen)
+    assert call_editar("report", "out/manifest.jsonl", "-o", "r.html").returncode == 0
+    over = records(tmp_path / "r.html")
+    assert [entry["candidates"] for entry in over] == [entry["candidates"] for entry in later]
+    (tmp_path / "all/1-2.png").unlink()
+    assert call_editar("report", "out/manifest.jsonl", "-o", "r.html").returncode == 0
+    assert [shown["label"] for shown in records(tmp_path / "r.html")[0]["candidates"]] == [
+        "Candidate 1", "Candidate 3",
+    ]  # fmt: skip
+
+
+def test_paths_of_a_manifest_start_at_its_folder_wherever_one_is(
+    call_editar, tiny_bundle, photos, tmp_path, monkeypatch
+):
+    model = ("--model", tiny_bundle, "--device", "cpu")
+    assert call_editar("edit", "photos/1.png", "x", "-o", "out/", *model).returncode == 0
+    # Here a picture of the same name lies: the source.
+    call_editar("report", "out/manifest.jsonl", "-o", "r.html")
+    first = records(tmp_path / "r.html")
+    (tmp_path / "1.png").hardlink_to(photos / "2.png")
+    call_editar("report", "out/manifest.jsonl", "-o", "r.html")
+    assert records(tmp_path / "r.html") == first
+    assert first[0]["after"]["src"] == "out/1.png"
 
 
 def test_a_translation_shows_its_map(call_editar, tiny_bundle, photos, tmp_path):
