@@ -1,9 +1,10 @@
-"""Edits of single things judged: nearer to the truth where it lies, and nothing else touched.
+"""Edits of a part of the picture judged: nearer to the truth there, and nothing else touched.
 
-A cut-out stands on a photograph or is asked for, and the true edit differs from the source inside
-a known mask alone. Inside, the distance of two pictures is the CIE76 delta E of their pixels,
-averaged over the mask; the output may be nearer to the truth than the unedited source is, or not.
-Outside, truth and source are one, and the output's PSNR with them says how well it left them alone.
+A cut-out stands on a photograph or is asked for, or a part that was found by its hue and place
+changes its colour; the true edit differs from the source inside a known mask alone. Inside, the
+distance of two pictures is the CIE76 delta E of their pixels, averaged over the mask; the output
+may be nearer to the truth than the unedited source is, or not. Outside, truth and source are one,
+and the output's PSNR with them says how well it left them alone.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ HEADERS = ("local family", "edits", "nearer", "median ratio", "PSNR outside")
 
 @dataclass(frozen=True, kw_only=True)
 class LocalRow:
-    """One edit of a thing.
+    """One edit of a part.
 
     Args:
         photo: name of the photograph it is on.

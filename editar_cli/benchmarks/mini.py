@@ -19,7 +19,9 @@ weight makes both parts of source and truth equally large (23 delta E) in the me
 effects that change gradients by more than a factor of e^0.2, such as fog, snow, night, contrast and
 blur. For the 15 others, colour effects, the second part is far the smaller: 6 against 32.
 
-Edits of single things are judged apart (`editar_cli.benchmarks.local`), where there are cut-outs.
+Of a restoration the photograph is the truth and the damaged picture its source. Edits of a part of
+the picture are judged apart (`editar_cli.benchmarks.local`); those of single things need cut-outs.
+Where a sentence asks for nothing, or for something that does not apply, the source is the truth.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,7 +40,7 @@ from editar_cli.modes.canny import canny_map
 from editar_cli.pipeline import NO_MEMORY, Asked, Maker, make_each
 from editar_cli.synthesis import EFFECTS, Pair, Photo, effect_names, make_pair
 from editar_cli.synthesis.cutouts import Cutouts
-from editar_cli.synthesis.local import LOCAL_EFFECTS, make_local_pair
+from editar_cli.synthesis.local import LOCAL_EFFECTS, local_names, make_local_pair
 
 Array = NDArray[np.float32]
 
@@ -178,12 +180,22 @@ def edge_agreement(first: Photo, second: Photo) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
+def all_families(*, cutouts: bool) -> tuple[str, ...]:
+    """The names of all families that can be judged, with or without cut-outs."""
+    return (*effect_names(), *local_names(cutouts=cutouts))
+
+
+def kind_of(family: str) -> str:
+    """The kind of a family of either sort."""
+    return EFFECTS[family].kind if family in EFFECTS else LOCAL_EFFECTS[family].kind
+
+
 @dataclass(frozen=True, kw_only=True)
 class MiniSettings:
     """What is asked of the model.
 
     Args:
-        families: effects by name, local ones among them where there are cut-outs.
+        families: effects by name, those made with cut-outs among them where there are any.
         wording: sentences kept out of training, or those it was trained on.
         seed: draws sentences, truths and codes.
         truth_draws: truths per photograph where an effect is random; the nearest counts.
@@ -192,7 +204,7 @@ class MiniSettings:
         UsageError: a family is not known or named twice, or a number is out of range.
     """
 
-    families: tuple[str, ...] = field(default_factory=effect_names)
+    families: tuple[str, ...] = field(default_factory=lambda: all_families(cutouts=False))
     wording: Literal["held-out", "training"] = "held-out"
     seed: int = 0
     truth_draws: int = 4
@@ -212,9 +224,13 @@ class MiniSettings:
             raise UsageError(f"truth draws {self.truth_draws}: must be at least 1")
 
     @property
-    def local(self) -> list[str]:
+    def pasted(self) -> list[str]:
         """Those of the families that need cut-outs."""
-        return [name for name in self.families if name in LOCAL_EFFECTS]
+        return [
+            name
+            for name in self.families
+            if name in LOCAL_EFFECTS and LOCAL_EFFECTS[name].needs_cutouts
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,8 +297,9 @@ class FamilyResult:
 class MiniResult:
     """All rows, their families in the settings' order, and the pictures of the sheet.
 
-    Local edits have rows and families of their own. `sheet` has for each family the sources, truths
-    and outputs of a few photographs.
+    Local edits have rows and families of their own, but for those that leave the picture alone.
+    A local edit is missing where the photograph has no part that it could change. `sheet` has for
+    each family the sources, truths and outputs of a few photographs.
     """
 
     rows: list[Row]
@@ -340,8 +357,8 @@ def run_mini(
     for name, photo in photos.items():
         if min(photo.shape[:2]) < LEAST_SIDE:
             raise UsageError(f"{name}: its short side is under {LEAST_SIDE} px; leave it out")
-    if settings.local and cutouts is None:
-        raise UsageError(f"families {', '.join(settings.local)}: need cut-outs")
+    if settings.pasted and cutouts is None:
+        raise UsageError(f"families {', '.join(settings.pasted)}: need cut-outs")
     shown = spaced(list(photos), sheet_photos)
     total = len(photos) * len(settings.families)
     waiting: dict[int, _Task] = {}
@@ -372,7 +389,7 @@ def run_mini(
                 pictures.setdefault(task.pair.effect, {})[number] = triple
     except MemoryError as error:
         raise EditarError(NO_MEMORY) from error
-    in_order = [found[number] for number in range(total)]
+    in_order = [row for _, row in sorted(found.items())]
     rows = [row for row in in_order if isinstance(row, Row)]
     local_rows = [row for row in in_order if isinstance(row, LocalRow)]
     sheet = {
@@ -383,14 +400,14 @@ def run_mini(
         rows=rows,
         families=[
             summarise(name, [r for r in rows if r.family == name])
-            for name in sheet
-            if name in EFFECTS
+            for name in settings.families
+            if name in EFFECTS or kind_of(name) == "identity"
         ],
         sheet=sheet,
         local_rows=local_rows,
         local_families=[
             summarise_local(name, own)
-            for name in settings.local
+            for name in settings.families
             if (own := [r for r in local_rows if r.family == name])
         ],
     )
@@ -410,11 +427,9 @@ def _tasks(
 ) -> Iterator[_Task]:
     held_out = settings.wording == "held-out"
     for name, photo in photos.items():
-        source = signature(photo)
         for family in settings.families:
             seed = editor.picture_seed(f"{family}/{name}")
             if family in LOCAL_EFFECTS:
-                assert cutouts is not None
                 pair = make_local_pair(
                     photo,
                     family,
@@ -422,7 +437,13 @@ def _tasks(
                     seed=image_seed(settings.seed, f"truth 0/{name}"),
                     held_out_wording=held_out,
                 )
-                yield _Task(name, pair, seed, partial(judge_local, name, pair, seed))
+                if pair is None:
+                    continue
+                if kind_of(family) == "identity":
+                    own = signature(pair.source)
+                    yield _Task(name, pair, seed, partial(_judge, name, pair, seed, own, [own]))
+                else:
+                    yield _Task(name, pair, seed, partial(judge_local, name, pair, seed))
                 continue
             draws = settings.truth_draws if EFFECTS[family].random else 1
             pairs = [
@@ -434,6 +455,7 @@ def _tasks(
                 )
                 for draw in range(draws)
             ]
+            source = signature(pairs[0].source)
             truths = [signature(pair.edited) for pair in pairs]
             judge = partial(_judge, name, pairs[0], seed, source, truths)
             yield _Task(name, pairs[0], seed, judge)
@@ -442,15 +464,15 @@ def _tasks(
 def _judge(
     name: str, pair: Pair, seed: int, unedited: Signature, truths: list[Signature], output: Photo
 ) -> Row:
-    effect = EFFECTS[pair.effect]
     before = nearest(unedited, truths)
     after = nearest(signature(output), truths)
-    identity = effect.kind == "identity"
+    identity = kind_of(pair.effect) == "identity"
+    edges = pair.effect not in EFFECTS or EFFECTS[pair.effect].keeps_edges
     judged = not identity and before.total >= LEAST_CHANGE
     source, truth = pair.source, pair.edited
     return Row(
         photo=name,
-        family=effect.name,
+        family=pair.effect,
         instruction=pair.instruction,
         seed=seed,
         source_colour=before.colour,
@@ -458,15 +480,15 @@ def _judge(
         output_colour=after.colour,
         output_gradient=after.gradient,
         ratio=after.total / before.total if judged else None,
-        edges=edge_agreement(output, source) if effect.keeps_edges else None,
-        truth_edges=edge_agreement(truth, source) if effect.keeps_edges else None,
+        edges=edge_agreement(output, source) if edges else None,
+        truth_edges=edge_agreement(truth, source) if edges else None,
         changed=changed_share(output, source) if identity else None,
     )
 
 
 def summarise(family: str, rows: Sequence[Row]) -> FamilyResult:
     """The figures of one effect over its rows."""
-    identity = EFFECTS[family].kind == "identity"
+    identity = kind_of(family) == "identity"
     ratios = [row.ratio for row in rows if row.ratio is not None]
     median = _median(ratios)
     below = float(np.mean([ratio < SINGLE_BAR for ratio in ratios])) if ratios else None

@@ -4,7 +4,7 @@
 
     results.json   settings, versions, the bundle's sha256 sums, families and rows
     rows.csv       the rows, one per photograph and family
-    local.csv      the same of edits of single things, where there are any
+    local.csv      the same of edits of a part of the picture, where there are any
     table.md       the families as a Markdown table, for a model card
     sheet.png      families as rows: for some photographs source, truth and output
 
@@ -98,7 +98,7 @@ def markdown(result: MiniResult) -> str:
     if result.local_families:
         lines += [
             *([""] if lines else []),
-            "Edits of single things: how many outputs are nearer to the true edit than the "
+            "Edits of a part of the picture: how many outputs are nearer to the true edit than the "
             "unedited source inside the mask of what may change, the median of the two distances' "
             "ratio, and the median PSNR outside that mask.",
             "",
@@ -147,7 +147,7 @@ def summary(result: MiniResult) -> dict[str, object]:
         "counting": result.counted,
         "median_ratio": float(np.median(ratios)) if ratios else None,
         "share_below": float(np.mean([r < SINGLE_BAR for r in ratios])) if ratios else None,
-        "identity_changed": identities[0].changed if identities else None,
+        "identity_changed": max((f.changed or 0.0 for f in identities), default=None),
         **({"local": local} if local else {}),
     }
 

@@ -96,7 +96,7 @@ def mini(
     cutouts: Annotated[
         Path | None,
         typer.Option(
-            "--cutouts", metavar="DIR", help="Cut-outs, to judge edits of single things as well."
+            "--cutouts", metavar="DIR", help="Cut-outs, to judge edits made with them as well."
         ),
     ] = None,
     families: Annotated[
@@ -138,7 +138,7 @@ def mini(
 
     from editar_cli.benchmarks.local import HEADERS as LOCAL_HEADERS
     from editar_cli.benchmarks.local import local_table
-    from editar_cli.benchmarks.mini import MiniSettings, run_mini
+    from editar_cli.benchmarks.mini import MiniSettings, all_families, run_mini
     from editar_cli.benchmarks.report import (
         HEADERS,
         bundle_sums,
@@ -148,20 +148,18 @@ def mini(
         write_report,
     )
     from editar_cli.editor import EditSession
-    from editar_cli.synthesis import effect_names
-    from editar_cli.synthesis.local import LOCAL_EFFECTS
 
     if families is not None:
         names = tuple(families.split(","))
     else:
-        names = (*effect_names(), *(LOCAL_EFFECTS if cutouts is not None else ()))
+        names = all_families(cutouts=cutouts is not None)
     settings = MiniSettings(
         wording=wording.value, seed=seed, truth_draws=truth_draws, families=names
     )
-    if settings.local and cutouts is None:
-        raise UsageError(f"--families {','.join(settings.local)}: give cut-outs with --cutouts")
+    if settings.pasted and cutouts is None:
+        raise UsageError(f"--families {','.join(settings.pasted)}: give cut-outs with --cutouts")
     if cutouts is None and families is None:
-        messages.info("edits of single things are left out: they need --cutouts")
+        messages.info("edits made with cut-outs are left out: they need --cutouts")
     things = None if cutouts is None else _cutouts(cutouts, keep_out_every)
     pictures = _photographs(data, keep_out_every, photos, side)
     total = len(pictures) * len(settings.families)

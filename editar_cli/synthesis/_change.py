@@ -8,6 +8,7 @@ from string import Formatter
 
 import numpy as np
 
+from editar_cli.errors import UsageError
 from editar_cli.synthesis._effect import (
     KINDS,
     MIN_HELD_OUT_INSTRUCTIONS,
@@ -32,10 +33,11 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalEffect:
-    """One family of edits of a single thing.
+    """One family of edits of a part of the picture.
 
-    Sentences are templates with fields in braces, each one of `fields`; `apply` puts things into a
-    photograph and gives a word for each field.
+    Sentences are templates with fields in braces, each one of `fields`, which a change has words
+    for. It is made in one of two ways: `paste` puts cut-outs into a photograph; `paint` works on
+    what the photograph shows and gives `None` where it shows nothing of the kind.
     """
 
     name: str
@@ -43,9 +45,12 @@ class LocalEffect:
     fields: frozenset[str]
     instructions: tuple[str, ...]
     held_out_instructions: tuple[str, ...]
-    apply: Callable[[Photo, Cutouts, np.random.Generator], Change]
+    paste: Callable[[Photo, Cutouts, np.random.Generator], Change] | None = None
+    paint: Callable[[Photo, np.random.Generator], Change | None] | None = None
 
     def __post_init__(self) -> None:
+        if (self.paste is None) == (self.paint is None):
+            raise ValueError(f"effect {self.name}: must have either paste or paint")
         if self.kind not in KINDS:
             raise ValueError(f"effect {self.name}: kind {self.kind!r} is none of {KINDS}")
         if len(self.instructions) < MIN_INSTRUCTIONS:
@@ -58,6 +63,26 @@ class LocalEffect:
             used = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
             if not used or not used <= self.fields:
                 raise ValueError(f"effect {self.name}: {template!r} has fields {sorted(used)}")
+
+    @property
+    def needs_cutouts(self) -> bool:
+        """Whether it is made with cut-outs."""
+        return self.paste is not None
+
+    def change(
+        self, photo: Photo, cutouts: Cutouts | None, rng: np.random.Generator
+    ) -> Change | None:
+        """One change of the photograph (HWC uint8 RGB), or `None` where it does not apply.
+
+        Raises:
+            UsageError: it needs cut-outs and there are none.
+        """
+        if self.paint is not None:
+            return self.paint(photo, rng)
+        assert self.paste is not None
+        if cutouts is None:
+            raise UsageError(f"effect {self.name}: needs cut-outs")
+        return self.paste(photo, cutouts, rng)
 
 
 def with_article(noun: str, *, plural: bool = False, adjective: str = "") -> str:

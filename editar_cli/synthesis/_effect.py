@@ -24,9 +24,10 @@ class Effect:
     """One instruction family with an exactly known result.
 
     `apply` takes a picture and a random generator and returns the edited picture, same shape.
-    `random` says that the result has random content (flakes, stars), so that a judge should
-    compare with several draws. `keeps_edges` is False where the source's edges are not meant to
-    survive (blur, sketch, painting).
+    Of the kind "restoration" it is the damage, and the pair runs backwards: the damaged picture is
+    the source and the photograph what is asked for. `random` says that the edited picture has
+    random content (flakes, stars), so that a judge should compare with several draws. `keeps_edges`
+    is False where the source's edges are not meant to survive (blur, sketch, painting).
     """
 
     name: str

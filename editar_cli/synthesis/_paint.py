@@ -44,7 +44,8 @@ _RELIEF = 0.85
 """How much of the lightness's ups and downs stays under the paint."""
 
 
-def _lab(colour: tuple[int, int, int]) -> Array:
+def lab_of(colour: tuple[int, int, int]) -> Array:
+    """CIE Lab of an sRGB colour, 0 to 255."""
     lab: Array = px.to_lab(np.array([[colour]], np.float32) / 255)[0, 0]
     return lab
 
@@ -96,7 +97,7 @@ def other_colours(cutout: Cutout) -> list[str]:
 
 
 def _distance(lab: Array, colour: tuple[int, int, int]) -> float:
-    return float(np.linalg.norm(lab - _lab(colour)))
+    return float(np.linalg.norm(lab - lab_of(colour)))
 
 
 def painted(cutout: Cutout, colour: str) -> Cutout:
@@ -111,7 +112,7 @@ def painted(cutout: Cutout, colour: str) -> Cutout:
         mean = lab[cutout.picture[..., 3] > 127].mean(axis=0)
     else:
         area, mean, _ = found
-    goal = _lab(COLOURS[colour])
+    goal = lab_of(COLOURS[colour])
     light = np.clip(goal[0] + _RELIEF * (lab[..., 0] - mean[0]), 4, 97)
     # Towards white and black there is less room for colour.
     room = np.minimum(1, np.minimum(light / goal[0], (100 - light) / (100 - goal[0])))

@@ -7,6 +7,7 @@ small picture and on a large one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -113,6 +114,47 @@ def blur(picture: Array, fraction: float) -> Array:
     return cast(Array, done)
 
 
+def toned(light: Array, stops: Sequence[tuple[float, tuple[float, float, float]]]) -> Array:
+    """RGB for each luma by a scale of (luma, colour) stops, straight lines between them, HWC."""
+    places = np.array([place for place, _ in stops], np.float32)
+    tones = np.array([tone for _, tone in stops], np.float32)
+    channels = [np.interp(light, places, tones[:, c]) for c in range(3)]
+    return np.stack(channels, axis=-1).astype(np.float32)
+
+
+def noise(
+    picture: npt.NDArray[np.generic], rng: np.random.Generator, *, cell: float, channels: int = 1
+) -> Array:
+    """Gaussian noise with grains of `cell` of the short side: mean 0, HWC.
+
+    Its standard deviation is 1 at the grains and less between them. The grains of one generator
+    are the same at every size of the picture.
+    """
+    height, width = picture.shape[:2]
+    scale = 1 / (cell * min(height, width))
+    size = (max(2, min(1024, round(height * scale))), max(2, min(1024, round(width * scale))))
+    grains = rng.standard_normal((*size, channels), np.float32)
+    return resize(grains, height, width).reshape(height, width, channels)
+
+
+def clouds(picture: npt.NDArray[np.generic], rng: np.random.Generator) -> Array:
+    """Soft random forms, wider than high, of several sizes: about -1 to 1, HW."""
+    height, width = picture.shape[:2]
+    total: Array = np.zeros((height, width), np.float32)
+    for octave in range(4):
+        cells = (2 + 3 * 2**octave, 2 + 2 * 2**octave)
+        grains = rng.standard_normal(cells, np.float32)
+        total += resize_smoothly(grains, height, width) * np.float32(0.5 * 0.6**octave)
+    return total
+
+
+def resize_smoothly(picture: Array, height: int, width: int) -> Array:
+    """Bicubic growth, for maps of a few cells."""
+    import cv2
+
+    return cast(Array, cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC))
+
+
 def rows(picture: npt.NDArray[np.generic]) -> Array:
     """Height in the picture of each pixel centre: 0 at the top, 1 at the bottom, (H, 1)."""
     height = picture.shape[0]
@@ -154,12 +196,13 @@ def sky_weight(picture: Array) -> Array:
     bright = smoothstep(0.16, 0.30, np.maximum(light, 0.9 * blue))
     bright = bright * smoothstep(0.55, 0.8, light / max(typical, 0.05) + 0.5 * (blue > red + 0.08))
     likely = calm * not_green * not_earth * bright
-    reached: Array = np.empty_like(likely)
-    above = np.ones(small_width, np.float32)
-    for y in range(small_height):
-        wide = np.pad(above, 1, mode="edge")
-        above = np.minimum(likely[y], np.maximum(np.maximum(wide[:-2], wide[1:-1]), wide[2:]))
-        reached[y] = above
+    reached = _reached_from_above(likely)
+    # A sea goes on where the sky ends, at times without an edge, but it is a good deal darker.
+    level = float((reached * light).sum() / max(float(reached.sum()), 1e-3))
+    half = int(float(reached.mean()) * small_height / 2)
+    dark = 1 - smoothstep(0.62, 0.76, light[half:] / max(level, 0.05))
+    likely[half:] *= 1 - dark
+    reached = _reached_from_above(likely)
     # The edge test stops one cell short of the skyline.
     reached = cast(Array, cv2.dilate(reached, np.ones((3, 3), np.uint8)))
     low = np.minimum(1, (1.0 - rows(small)) * 4)
@@ -181,6 +224,17 @@ def sky_weight(picture: Array) -> Array:
     full_guide = picture @ guide_weights
     fitted = resize(box(slope), height, width) * full_guide + resize(box(offset), height, width)
     return smoothstep(0.15, 0.8, fitted)
+
+
+def _reached_from_above(likely: Array) -> Array:
+    """The least likelihood on the best way down to each cell from the top row, HW."""
+    reached: Array = np.empty_like(likely)
+    above = np.ones(likely.shape[1], np.float32)
+    for y in range(len(likely)):
+        wide = np.pad(above, 1, mode="edge")
+        above = np.minimum(likely[y], np.maximum(np.maximum(wide[:-2], wide[1:-1]), wide[2:]))
+        reached[y] = above
+    return reached
 
 
 def horizon(sky: Array) -> float:

@@ -120,6 +120,6 @@ EFFECTS = (
             "the picture needs {a_thing}{place}",
             "could there be {a_thing}{place}?",
         ),
-        apply=_apply,
+        paste=_apply,
     ),
 )

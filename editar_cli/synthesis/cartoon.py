@@ -11,14 +11,14 @@ from editar_cli.synthesis._effect import Effect, Photo
 def _apply(photo: Photo, rng: np.random.Generator) -> Photo:
     del rng
     picture = px.to_unit(photo)
-    flat = px.kuwahara(picture, 0.013)
+    flat = px.kuwahara(picture, 0.020)
     lab = px.to_lab(flat)
-    step = np.float32(20)
+    step = np.float32(25)
     steps = (lab[..., 0] + 6) / step
     whole = np.floor(steps)
     lab[..., 0] = np.clip((whole + px.smoothstep(0.42, 0.58, steps - whole)) * step + 6, 0, 98)
-    lab[..., 1:] *= np.float32(1.75)
-    lines = px.ink_lines(px.luminance(picture), 0.0055, threshold=0.007, softness=0.018)
+    lab[..., 1:] *= np.float32(2.0)
+    lines = px.ink_lines(px.luminance(picture), 0.0065, threshold=0.010, softness=0.018)
     return px.to_photo(px.mix(px.from_lab(lab), px.colour(0.05, 0.05, 0.08), 0.9 * lines))
 
 

@@ -6,23 +6,14 @@ import numpy as np
 
 from editar_cli.synthesis import _pixels as px
 from editar_cli.synthesis._effect import Effect, Photo
+from editar_cli.synthesis._haze import veiled
 
 
 def _apply(photo: Photo, rng: np.random.Generator) -> Photo:
     picture = px.to_unit(photo)
     density = 2.5 * px.vary(rng, 0.06)
-    sky = px.sky_weight(picture)
-    start = px.horizon(sky)
-    # On level ground the distance grows towards the horizon, which each column has its own of.
-    skyline = px.blur(np.repeat(sky.mean(axis=0, keepdims=True), 8, axis=0), 0.6)[:1]
-    start_here = np.clip(0.5 * skyline + 0.5 * start, 0.05, 0.85)
-    near = np.clip((px.rows(photo) - start_here) / (1.02 - start_here), 0, 1)
-    distance = np.maximum(1 - near**0.8, sky)
-    clear = np.exp(-np.float32(density) * (0.15 + 0.85 * distance))
-    hazy = px.mix(picture, px.blur(picture, 0.012), 0.75 * distance)
-    hazy = px.saturate(hazy, 0.7)
     air = px.colour(0.80, 0.825, 0.845) + 0.03 * (0.5 - px.rows(photo))[..., None]
-    return px.to_photo(px.mix(np.broadcast_to(air, picture.shape), hazy, clear))
+    return px.to_photo(veiled(picture, density, air))
 
 
 EFFECTS = (

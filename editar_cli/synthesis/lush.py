@@ -16,15 +16,19 @@ def _apply(photo: Photo, rng: np.random.Generator) -> Photo:
     hue, saturation, value = px.hue_saturation_value(picture)
     # Earth, straw, olive and leaf: everything from orange to green. Greys count a little.
     growing = px.smoothstep(14, 34, hue) * (1 - px.smoothstep(165, 190, hue))
-    growing = growing * (0.25 + 0.75 * px.smoothstep(0.04, 0.16, saturation)) * (1 - sky)
+    growing = growing * (0.12 + 0.88 * px.smoothstep(0.05, 0.18, saturation)) * (1 - sky)
+    # The burning orange of an evening sky is no earth.
+    growing = growing * (
+        1 - px.smoothstep(0.62, 0.8, saturation) * (1 - px.smoothstep(42, 56, hue))
+    )
     growing = growing * px.smoothstep(0.02, 0.10, light)
-    growing = growing * (1 - px.smoothstep(0.60, 0.84, light))
+    growing = growing * (1 - px.smoothstep(0.66, 0.90, light))
     turned = 108 - 22 * px.smoothstep(0.15, 0.7, light)
-    richer = np.clip(0.40 + 0.46 * saturation, 0, 0.82) * power
+    richer = np.clip(0.50 + 0.45 * saturation, 0, 0.88) * power
     grass = px.from_hsv(turned, richer, np.clip(value * 1.05 + 0.04, 0, 0.9))
-    clear = px.saturate(picture, 1.25) * 1.04
-    blue = px.mix(clear, clear * px.colour(0.74, 0.95, 1.12), sky)
-    return px.to_photo(px.mix(blue, grass, 0.9 * growing))
+    clear = px.saturate(picture, 1.3) * px.colour(0.98, 1.07, 0.92)
+    blue = px.mix(clear, light[..., None] * px.colour(0.62, 0.98, 1.38), 0.75 * sky)
+    return px.to_photo(px.mix(blue, grass, 0.95 * growing))
 
 
 EFFECTS = (
@@ -38,8 +42,8 @@ EFFECTS = (
             "make it lush and green",
             "turn it into summer",
             "make it summer",
-            "make it spring",
-            "change the season to spring",
+            "make it look like July",
+            "change the season to summer",
             "cover the ground with green grass",
             "more green",
             "let everything grow green and lush",
@@ -48,14 +52,14 @@ EFFECTS = (
             "I want juicy green meadows",
             "make it luhs and green",
             "summer",
-            "a lush spring day",
+            "a lush summer day",
             "change the season so that everything is green and growing",
         ),
         held_out_instructions=(
             "show it in summer",
             "please make the landscape green",
             "a lush green version of this",
-            "let spring come",
+            "let summer come",
         ),
         random=False,
         keeps_edges=True,

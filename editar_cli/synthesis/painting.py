@@ -11,22 +11,22 @@ from editar_cli.synthesis._effect import Effect, Photo
 def _apply(photo: Photo, rng: np.random.Generator) -> Photo:
     del rng
     picture = px.to_unit(photo)
-    dabs = px.kuwahara(picture, 0.017)
-    dabs = px.kuwahara(dabs, 0.010)
+    dabs = px.kuwahara(picture, 0.026)
+    dabs = px.kuwahara(dabs, 0.015)
     light = px.luminance(dabs)
-    levels = 9.0
+    levels = 8.0
     steps = light * np.float32(levels)
     whole = np.floor(steps)
     stepped = (whole + px.smoothstep(0.25, 0.75, steps - whole)) / np.float32(levels)
     dabs = dabs + (0.8 * (stepped - light))[..., None]
-    rich = px.saturate(dabs, 1.5)
-    rich = px.mix(rich, px.smoothstep(-0.05, 1.0, rich), 0.5) + px.colour(0.035, 0.02, -0.015)
+    rich = px.saturate(dabs, 1.75) * px.colour(1.10, 1.01, 0.86)
+    rich = px.mix(rich, px.smoothstep(-0.05, 1.0, rich), 0.5) + px.colour(0.045, 0.025, -0.01)
     # Lit from the upper left: the thick edges of the dabs catch light and cast shade.
-    height = px.blur(px.luminance(dabs), 0.003)
-    step = max(1, round(0.006 * px.short_side(photo)))
+    height = px.blur(px.luminance(dabs), 0.004)
+    step = max(1, round(0.009 * px.short_side(photo)))
     shifted = np.roll(height, (step, step), axis=(0, 1))
     shifted[:step], shifted[:, :step] = height[:step], height[:, :step]
-    relief = np.clip(0.9 * (height - shifted), -0.09, 0.09)
+    relief = np.clip(1.1 * (height - shifted), -0.12, 0.12)
     return px.to_photo(rich + relief[..., None])
 
 

@@ -31,11 +31,11 @@ def _apply(photo: Photo, rng: np.random.Generator) -> Photo:
     fine = px.streaks(
         photo,
         rng,
-        count=340,
-        length=(0.03, 0.085),
-        thickness=0.0019,
+        count=230,
+        length=(0.06, 0.15),
+        thickness=0.0042,
         slant=-0.16,
-        strength=(0.14, 0.42),
+        strength=(0.16, 0.5),
     )
     return px.to_photo(px.mix(scene, px.colour(0.86, 0.91, 0.97), fine))
 

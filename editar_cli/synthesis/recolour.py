@@ -9,6 +9,11 @@ from editar_cli.synthesis._change import Change, LocalEffect, described, distinc
 from editar_cli.synthesis._effect import Photo
 from editar_cli.synthesis._paint import COLOURS, other_colours, painted
 from editar_cli.synthesis._paste import beside, lay, over, random_spot
+from editar_cli.synthesis._sentences import (
+    HELD_OUT_RECOLOURING,
+    RECOLOURING,
+    RECOLOURING_FIELDS,
+)
 from editar_cli.synthesis.cutouts import Cutouts
 
 _SECOND = 0.35
@@ -44,34 +49,9 @@ EFFECTS = (
     LocalEffect(
         name="recolour",
         kind="colour",
-        fields=frozenset({"thing", "noun", "colour"}),
-        instructions=(
-            "make the {thing} {colour}",
-            "{colour} {noun}",
-            "turn the {thing} {colour}",
-            "paint the {thing} {colour}",
-            "change the colour of the {thing} to {colour}",
-            "change the color of the {thing} to {colour}",
-            "colour the {thing} {colour}",
-            "color the {thing} {colour}",
-            "recolour the {thing} in {colour}",
-            "the {thing} should be {colour}",
-            "I want the {thing} to be {colour}",
-            "could the {thing} be {colour}?",
-            "please make the {thing} {colour}",
-            "the {thing} in {colour}",
-            "dye the {thing} {colour}",
-            "let me see the {thing} in {colour}",
-            "have the {thing} painted {colour}",
-            "mkae the {thing} {colour}",
-        ),
-        held_out_instructions=(
-            "please paint the {thing} {colour}",
-            "I'd like the {thing} in {colour}",
-            "recolor the {thing} to {colour}",
-            "the {thing}'s colour should be {colour}",
-            "could you make the {thing} {colour}?",
-        ),
-        apply=_apply,
+        fields=RECOLOURING_FIELDS,
+        instructions=RECOLOURING,
+        held_out_instructions=HELD_OUT_RECOLOURING,
+        paste=_apply,
     ),
 )

@@ -74,6 +74,6 @@ EFFECTS = (
             "drop the {thing} from this photo",
             "the same picture, but with no {thing}",
         ),
-        apply=_apply,
+        paste=_apply,
     ),
 )

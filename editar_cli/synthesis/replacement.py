@@ -81,6 +81,6 @@ EFFECTS = (
             "substitute {new} for the {old}",
             "please change the {old} into {new}",
         ),
-        apply=_apply,
+        paste=_apply,
     ),
 )

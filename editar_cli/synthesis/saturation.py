@@ -13,13 +13,16 @@ def _vivid(photo: Photo, rng: np.random.Generator) -> Photo:
     lab = px.to_lab(picture)
     chroma = np.sqrt(lab[..., 1] ** 2 + lab[..., 2] ** 2)
     # Pale colours gain most, strong ones are kept from clipping.
-    gain = 1 + np.float32(1.35 * px.vary(rng, 0.05)) / (1 + (chroma / 45) ** 2)
+    gain = 1 + np.float32(1.6 * px.vary(rng, 0.05)) / (1 + (chroma / 55) ** 2)
     lab[..., 1:] *= gain[..., None]
-    return px.to_photo(px.from_lab(lab))
+    bold = px.from_lab(lab)
+    return px.to_photo(px.mix(bold, px.smoothstep(0.0, 1.0, bold), 0.35))
 
 
 def _muted(photo: Photo, rng: np.random.Generator) -> Photo:
-    return px.to_photo(px.saturate(px.to_unit(photo), 0.30 * px.vary(rng, 0.06)))
+    faded = px.saturate(px.to_unit(photo), 0.24 * px.vary(rng, 0.06))
+    # Quiet colours come with quiet contrast, as under thin cloud.
+    return px.to_photo(0.105 + 0.80 * faded)
 
 
 EFFECTS = (

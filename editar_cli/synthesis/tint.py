@@ -224,6 +224,6 @@ EFFECTS = (
         ),
         random=False,
         keeps_edges=True,
-        apply=_wash(0.9, 0.32, 0.58),
+        apply=_wash(1.0, 0.44, 0.71),
     ),
 )

@@ -24,7 +24,7 @@ from editar_cli.errors import TrainingError
 from editar_cli.models.vq import VQTokenizer
 from editar_cli.modes import canny, depth, hed, segmentation
 from editar_cli.modes._mode import Extract, Extractor, ExtractorSettings
-from editar_cli.synthesis import EFFECTS, Mask, make_pair
+from editar_cli.synthesis import EFFECTS, Mask, Pair, make_pair
 from editar_cli.synthesis.cutouts import Cutout, Cutouts
 from editar_cli.synthesis.local import LOCAL_EFFECTS, make_local_pair
 from editar_cli.training.loop import leave_signals
@@ -38,6 +38,7 @@ SCENE_SHARE = 0.25  # of depth pairs, where photographs' depth is at hand too
 HED_SHARE = 0.25  # of translated views: its network is the slowest extractor
 HED_SIDE = 256
 VIEW_SCALE = 2  # effects are made at this multiple of the model's size, as they are on large photos
+LOCAL_TRIES = 16  # families drawn for a view before it goes with an edit less
 LONGEST_VIEW = 3.0  # times its short side, of a view that is not squashed yet
 
 
@@ -45,8 +46,8 @@ LONGEST_VIEW = 3.0  # times its short side, of a view that is not squashed yet
 class Sample:
     """One source with several edits of it, all HWC uint8 RGB at the model's size.
 
-    Local edits have a source each. `masks` (HW bool) says where a target may differ from its
-    source; `None` is everywhere.
+    Local edits and restorations have a source each. `masks` (HW bool) says where a target may
+    differ from its source; `None` is everywhere.
     """
 
     sources: list[Picture] = field(default_factory=list)
@@ -129,20 +130,37 @@ class PairDataset(Dataset[Sample]):
             return self._translation(view, self.captions[which], rng)
         sample = Sample()
         for _ in range(self.recipe.edits_per_view):
-            draw, seed = rng.random(), int(rng.integers(2**31))
-            if local:
-                assert self.cutouts is not None
-                family = _drawn(self.local_families, self.local_cumulative, draw)
-                pair = make_local_pair(
-                    view, family, self.cutouts, seed=seed, held_out_wording=self.held_out_wording
-                )
-                mask = self._small_mask(pair.mask)
-            else:
-                family = _drawn(self.families, self.cumulative, draw)
-                pair = make_pair(view, family, seed=seed, held_out_wording=self.held_out_wording)
-                mask = None
-            self._add(sample, pair.source, pair.edited, pair.instruction, family, mask)
+            pair = self._local_pair(view, rng) if local else self._pair(view, rng)
+            if pair is not None:
+                mask = self._small_mask(pair.mask) if local else None
+                self._add(sample, pair.source, pair.edited, pair.instruction, pair.effect, mask)
         return sample
+
+    def _pair(self, view: Picture, rng: np.random.Generator) -> Pair:
+        draw, seed = rng.random(), int(rng.integers(2**31))
+        return make_pair(
+            view,
+            _drawn(self.families, self.cumulative, draw),
+            seed=seed,
+            held_out_wording=self.held_out_wording,
+            varied_wording=not self.held_out_wording,
+        )
+
+    def _local_pair(self, view: Picture, rng: np.random.Generator) -> Pair | None:
+        """A pair of the first family drawn that the view has something for."""
+        for _ in range(LOCAL_TRIES):
+            draw, seed = rng.random(), int(rng.integers(2**31))
+            pair = make_local_pair(
+                view,
+                _drawn(self.local_families, self.local_cumulative, draw),
+                self.cutouts,
+                seed=seed,
+                held_out_wording=self.held_out_wording,
+                varied_wording=not self.held_out_wording,
+            )
+            if pair is not None:
+                return pair
+        return None
 
     def _translation(self, view: Picture, caption: str, rng: np.random.Generator) -> Sample:
         """The maps of one picture as the extractors make them, each with the picture as target."""
@@ -284,11 +302,12 @@ def tokenize_pairs(
     families: list[str] = []
     done = 0
     for samples in _groups(loader, 8):
-        pictures = [p for s in samples for p in (*_distinct(s.sources), *s.targets)]
-        codes = iter(_encode(tokenizer, pictures, device))
+        pictures = [p for sample in samples for p in (*sample.sources, *sample.targets)]
+        different, places = _distinct(pictures)
+        encoded = _encode(tokenizer, different, device)
+        codes = iter([encoded[place] for place in places])
         for sample in samples:
-            found = [next(codes) for _ in _distinct(sample.sources)]
-            found *= len(sample.sources) if len(found) == 1 else 1
+            found = [next(codes) for _ in sample.sources]
             sources.extend(found)
             for source, mask in zip(found, sample.masks, strict=True):
                 target = next(codes)
@@ -339,10 +358,21 @@ def _groups(samples: DataLoader[Sample], size: int) -> Iterator[list[Sample]]:
         yield group
 
 
-def _distinct(sources: list[Picture]) -> list[Picture]:
-    """One picture where all edits share their source: it is encoded once."""
-    same = all(np.array_equal(sources[0], other) for other in sources[1:])
-    return sources[:1] if same else sources
+def _distinct(pictures: list[Picture]) -> tuple[list[Picture], list[int]]:
+    """The pictures without repetitions, and for each the place of its like among them.
+
+    Edits of a view share their source, and those that change nothing have it as their target.
+    """
+    found: dict[bytes, int] = {}
+    different: list[Picture] = []
+    places: list[int] = []
+    for picture in pictures:
+        key = picture.tobytes()
+        if key not in found:
+            found[key] = len(different)
+            different.append(picture)
+        places.append(found[key])
+    return different, places
 
 
 def _encode(tokenizer: VQTokenizer, pictures: list[Picture], device: torch.device) -> list[Tensor]:

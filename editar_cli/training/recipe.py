@@ -173,8 +173,8 @@ class EditorRecipe:
         edits_per_view: pairs that share one crop of a photograph as their source.
         validation_pairs: kept-out pairs for the validation loss.
         map_share: share of views of photographs whose pairs go from condition maps to the view.
-        local_share: share of views whose pairs are edits of single things, made with the cut-outs
-            in the data folder.
+        local_share: share of views whose pairs are edits of a part, most of them made with the
+            cut-outs in the data folder.
         depth_network: weights of the small depth network; "" takes depth from rendered scenes only.
         hed_network: weights of the HED network; "" leaves HED maps out.
         family_weights: how often an edit family is drawn, over 1; families not named have 1. Looks

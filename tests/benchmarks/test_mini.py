@@ -8,6 +8,7 @@ from editar_cli.benchmarks.mini import (
     Distance,
     MiniSettings,
     Row,
+    all_families,
     changed_share,
     distance,
     edge_agreement,
@@ -23,6 +24,7 @@ from editar_cli.pipeline import Made
 from editar_cli.synthesis import EFFECTS, make_pair
 from editar_cli.synthesis.local import LOCAL_EFFECTS
 from tests.synthesis.painted_cutouts import cutouts
+from tests.synthesis.painted_photos import field
 
 
 def photo(seed=0, height=64, width=96):
@@ -209,7 +211,7 @@ def test_an_editor_that_answers_the_identity_with_another_picture_is_found_out()
 
 
 def test_a_photograph_that_is_its_own_truth_already_is_left_out():
-    grey = np.repeat(photo(3)[..., :1], 3, axis=2)
+    grey = flat(134)
     settings = MiniSettings(families=("muted",))
     result = run_mini({"grey": grey, "a": photo(1)}, FakeEditor(unedited), settings, slots=2)
     assert [row.ratio for row in result.rows] == [None, 1.0]
@@ -253,9 +255,57 @@ def test_local_families_have_rows_of_their_own():
     assert any(result.local_rows[0].instruction.startswith(start) for start in starts)
 
 
-def test_local_families_need_cutouts():
-    with pytest.raises(UsageError, match="removal: need cut-outs"):
-        run_mini({"a": photo()}, FakeEditor(unedited), MiniSettings(families=("removal",)), slots=1)
+def test_families_that_paste_need_cutouts():
+    settings = MiniSettings(families=("removal", "sky_colour"))
+    with pytest.raises(UsageError, match="families removal: need cut-outs"):
+        run_mini({"a": photo()}, FakeEditor(unedited), settings, slots=1)
+
+
+def test_all_families_without_cutouts_are_those_that_paste_nothing():
+    without, with_cutouts = (all_families(cutouts=given) for given in (False, True))
+    assert set(with_cutouts) == {*EFFECTS, *LOCAL_EFFECTS}
+    assert {"snow", "colourise", "sky_colour", "needless"} <= set(without)
+    assert set(with_cutouts) - set(without) == {
+        "removal", "addition", "replacement", "recolour", "absent"
+    }  # fmt: skip
+    assert MiniSettings().families == without
+
+
+def test_of_a_restoration_the_photograph_is_the_truth():
+    settings = MiniSettings(families=("colourise", "relight"))
+    photos = {"a": photo(1), "b": photo(2)}
+    restored = run_mini(
+        photos, FakeEditor(lambda source, text: photos[source.name]), settings, slots=2
+    )
+    assert [row.ratio for row in restored.rows] == [0.0] * 4
+    assert restored.counted == ["colourise", "relight"]
+    left = run_mini(photos, FakeEditor(unedited), settings, slots=2)
+    assert [row.ratio for row in left.rows] == [1.0] * 4
+    source, truth, _ = left.sheet["colourise"][0]
+    assert (source == source[..., :1]).all() and (truth == photos["a"]).all()
+
+
+def test_parts_of_the_photograph_are_judged_where_it_has_them():
+    settings = MiniSettings(families=("sky_colour",))
+    photos = {"field": field(64), "noise": photo(1)}
+    result = run_mini(photos, FakeEditor(unedited), settings, slots=2)
+    assert [(row.photo, row.family) for row in result.local_rows] == [("field", "sky_colour")]
+    assert [(f.family, f.edits) for f in result.local_families] == [("sky_colour", 1)]
+    assert result.families == [] and len(result.sheet["sky_colour"]) == 1
+
+
+def test_sentences_about_what_is_not_there_are_judged_as_the_identity():
+    settings = MiniSettings(families=("absent", "needless"))
+    photos = {"a": photo(1), "b": photo(2)}
+    good = run_mini(photos, FakeEditor(unedited), settings, slots=2, cutouts=cutouts())
+    assert [f.family for f in good.families] == ["absent", "needless"]
+    assert [(f.photos, f.changed, f.counts) for f in good.families] == [(2, 0.0, None)] * 2
+    assert good.local_rows == [] and good.judged == []
+    bad = run_mini(
+        photos, FakeEditor(lambda source, text: 255 - source.pixels), settings, slots=2,
+        cutouts=cutouts(),
+    )  # fmt: skip
+    assert all(f.changed > 0.9 and f.mean_distance > 20 for f in bad.families)
 
 
 def test_seeds_and_rows_do_not_depend_on_the_batch():

@@ -121,7 +121,7 @@ def test_local_edits_stand_behind_the_looks(result, tmp_path):
 
 def test_local_edits_may_stand_alone(tmp_path):
     alone = with_local([], [])
-    assert markdown(alone).startswith("Edits of single things")
+    assert markdown(alone).startswith("Edits of a part of the picture")
     assert summary(alone)["median_ratio"] is None
     write_report(tmp_path, alone, {})
 

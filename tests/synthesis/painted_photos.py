@@ -59,6 +59,23 @@ def city(size: int) -> Photo:
     return _photo(np.where(lit[..., None], np.float32([1.0, 0.95, 0.85]), picture))
 
 
+def coast(size: int) -> Photo:
+    """A blue sea right of 0.3 and green land left of it under a pale sky above 0.35; a red ball."""
+    y, x = _grid(size)
+    sky = np.broadcast_to(np.float32([0.70, 0.78, 0.88]), (size, size, 3))
+    texture = _texture(y, x)[..., None]
+    sea = np.float32([0.10, 0.30, 0.52]) * (1 + 0.15 * texture)
+    land = np.float32([0.25, 0.42, 0.14]) * (1 + 0.3 * texture)
+    picture = np.where((y > 0.35)[..., None], np.where((x > 0.3)[..., None], sea, land), sky)
+    return _photo(np.where(ball_mask(size)[..., None], np.float32([0.80, 0.10, 0.10]), picture))
+
+
+def ball_mask(size: int) -> npt.NDArray[np.bool_]:
+    """Where the ball of `coast` is."""
+    y, x = _grid(size)
+    return (x - 0.7) ** 2 + (y - 0.6) ** 2 < 0.12**2
+
+
 def window_mask(size: int) -> npt.NDArray[np.bool_]:
     """Where the windows of `city` are."""
     y, x = _grid(size)

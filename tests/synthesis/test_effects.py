@@ -13,10 +13,12 @@ import pytest
 
 from editar_cli.errors import UsageError
 from editar_cli.synthesis import EFFECTS, Effect, Photo, effect_names, make_pair
+from editar_cli.synthesis.local import LOCAL_EFFECTS
 from tests.synthesis.painted_photos import city, field, low_frequency, mountain
 
 SNOW_DRAWS = (0.8048219324817528, 0.12144337422149909)
-LOOKS = tuple(name for name in effect_names() if EFFECTS[name].kind != "identity")
+CHANGES = tuple(name for name in effect_names() if EFFECTS[name].kind != "identity")
+RESTORATIONS = tuple(name for name in effect_names() if EFFECTS[name].kind == "restoration")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,38 @@ def test_the_required_families_are_there_in_a_fixed_order() -> None:
         "pink_tint",
         "pop_art",
         "unchanged",
+        "sharpen",
+        "vignette",
+        "golden_hour",
+        "spring",
+        "drought",
+        "storm",
+        "overcast",
+        "sunny",
+        "blue_hour",
+        "cyanotype",
+        "teal_and_orange",
+        "posterize",
+        "infrared",
+        "sandstorm",
+        "underwater",
+        "pixelate",
+        "watercolour",
+        "thermal",
+        "linocut",
+        "dreamy",
+        "neon",
+        "miniature",
+        "pastel",
+        "denoise",
+        "dehaze",
+        "colourise",
+        "deblur",
+        "scratches",
+        "relight",
+        "white_balance",
+        "unfade",
+        "needless",
     )
     assert all(EFFECTS[name].name == name for name in EFFECTS)
 
@@ -66,10 +100,11 @@ def test_a_pair_is_the_same_again_from_the_same_seed(name: str, photos: tuple[Ph
     photo = photos[0]
     before = photo.copy()
     first, second = (make_pair(photo, name, seed=7) for _ in range(2))
+    assert np.array_equal(first.source, second.source)
     assert np.array_equal(first.edited, second.edited)
     assert first.instruction == second.instruction
     assert np.array_equal(photo, before)
-    assert np.array_equal(first.source, photo)
+    assert np.array_equal(first.edited if name in RESTORATIONS else first.source, photo)
 
 
 @pytest.mark.parametrize("name", effect_names())
@@ -92,13 +127,16 @@ def test_random_numbers_do_not_depend_on_the_machine() -> None:
     assert rng.random(2) == pytest.approx(SNOW_DRAWS, abs=1e-15)
 
 
-@pytest.mark.parametrize("name", LOOKS)
-def test_a_look_changes_every_scene_visibly(name: str, photos: tuple[Photo, ...]) -> None:
+@pytest.mark.parametrize("name", CHANGES)
+def test_source_and_edit_of_every_scene_differ_visibly(
+    name: str, photos: tuple[Photo, ...]
+) -> None:
     for photo in photos:
         pair = make_pair(photo, name, seed=1)
         assert pair.mask.all()
-        difference = np.abs(pair.edited.astype(np.float32) - photo).mean()
-        assert difference > 3, f"{name}: {difference:.1f}"
+        difference = np.abs(pair.edited.astype(np.float32) - pair.source).mean()
+        least = 1.5 if name in ("deblur", "scratches") else 3
+        assert difference > least, f"{name}: {difference:.1f}"
 
 
 @pytest.mark.parametrize("name", effect_names())
@@ -106,10 +144,19 @@ def test_a_look_changes_every_scene_visibly(name: str, photos: tuple[Photo, ...]
 def test_odd_and_tiny_sizes_keep_their_shape(name: str, shape: tuple[int, int]) -> None:
     photo = np.random.default_rng(3).integers(0, 256, (*shape, 3), dtype=np.uint8)
     pair = make_pair(photo, name, seed=0)
-    assert pair.edited.shape == photo.shape
-    assert pair.edited.dtype == np.uint8
+    assert pair.source.shape == pair.edited.shape == photo.shape
+    assert pair.source.dtype == pair.edited.dtype == np.uint8
     assert pair.mask.shape == shape
     assert pair.mask.dtype == np.bool_
+
+
+@pytest.mark.parametrize("name", RESTORATIONS)
+def test_a_restoration_makes_the_photograph_out_of_a_damaged_one(name: str) -> None:
+    photo = mountain(128)
+    damaged = {make_pair(photo, name, seed=seed).source.tobytes() for seed in range(4)}
+    assert len(damaged) == 4, "no two are damaged alike"
+    for seed in range(4):
+        assert np.array_equal(make_pair(photo, name, seed=seed).edited, photo)
 
 
 @pytest.mark.parametrize("name", effect_names())
@@ -123,24 +170,26 @@ def test_pictures_of_one_colour_are_edited(name: str, value: tuple[int, int, int
 @pytest.mark.parametrize("name", effect_names())
 def test_an_effect_looks_the_same_at_half_the_size(name: str) -> None:
     large, small = mountain(512), mountain(256)
-    at_large = low_frequency(make_pair(large, name, seed=5).edited)
-    at_small = low_frequency(make_pair(small, name, seed=5).edited)
-    assert np.abs(at_large - at_small).mean() < 3.0
+    at_large, at_small = (make_pair(photo, name, seed=5) for photo in (large, small))
+    for one, other in ((at_large.edited, at_small.edited), (at_large.source, at_small.source)):
+        assert np.abs(low_frequency(one) - low_frequency(other)).mean() < 3.0
 
 
 @pytest.mark.parametrize("name", effect_names())
 def test_a_picture_that_is_not_contiguous_gives_the_same(name: str) -> None:
     photo = field(64)
     turned = photo[:, ::-1]
-    assert np.array_equal(
-        make_pair(turned, name, seed=2).edited, make_pair(turned.copy(), name, seed=2).edited
-    )
+    first, second = (make_pair(one, name, seed=2) for one in (turned, turned.copy()))
+    assert np.array_equal(first.edited, second.edited)
+    assert np.array_equal(first.source, second.source)
 
 
 def test_no_wording_serves_twice() -> None:
+    # `needless` says what restorations say, of photographs that need none.
     counts = Counter(
         wording.casefold()
         for effect in EFFECTS.values()
+        if effect.name != "needless"
         for wording in effect.instructions + effect.held_out_instructions
     )
     assert [wording for wording, count in counts.items() if count > 1] == []
@@ -163,6 +212,26 @@ def test_held_out_wordings_come_only_when_asked_for() -> None:
         }
         assert seen <= set(effect.instructions) and len(seen) > 3
         assert kept <= set(effect.held_out_instructions) and len(kept) > 1
+
+
+def test_no_wording_is_of_training_and_kept_out_of_it() -> None:
+    effects = [*EFFECTS.values(), *LOCAL_EFFECTS.values()]
+    trained = {text.casefold() for effect in effects for text in effect.instructions}
+    kept = {text.casefold() for effect in effects for text in effect.held_out_instructions}
+    assert not trained & kept
+
+
+def test_wordings_may_be_varied_but_never_to_one_kept_out() -> None:
+    photo = field(16)
+    for name in ("snow", "colourise", "posterize"):
+        effect = EFFECTS[name]
+        pairs = [make_pair(photo, name, seed=s, varied_wording=True) for s in range(60)]
+        said = [pair.instruction for pair in pairs]
+        listed = [text in effect.instructions for text in said]
+        assert 0.4 < np.mean(listed) < 0.9
+        assert not set(said) & set(effect.held_out_instructions)
+        plain = make_pair(photo, name, seed=3)
+        assert np.array_equal(plain.edited, pairs[3].edited)
 
 
 def test_both_wordings_of_a_seed_show_the_same_edit() -> None:

@@ -126,9 +126,53 @@ def test_families_are_drawn_by_their_weights(data: Path):
 def test_wordings_kept_out_of_training_stay_apart(data: Path, held_out: bool):
     sample = views(data, map_share=0.0, held_out=held_out)[0]
     for family, instruction in zip(sample.families, sample.instructions, strict=True):
-        effect = EFFECTS[family]
-        assert (instruction in effect.held_out_instructions) == held_out
-        assert (instruction in effect.instructions) != held_out
+        assert (instruction in EFFECTS[family].held_out_instructions) == held_out
+
+
+def test_wordings_of_training_are_varied_and_those_kept_out_are_not(data: Path):
+    listed = {}
+    for held_out in (False, True):
+        dataset = views(data, map_share=0.0, held_out=held_out)
+        listed[held_out] = [
+            instruction in EFFECTS[family].instructions + EFFECTS[family].held_out_instructions
+            for sample in (dataset[i] for i in range(30))
+            for family, instruction in zip(sample.families, sample.instructions, strict=True)
+        ]
+    assert all(listed[True])
+    assert 0.4 < np.mean(listed[False]) < 0.9
+
+
+def test_restorations_have_a_source_each_and_the_view_as_target(data: Path):
+    weights = {name: float(name in ("colourise", "relight")) for name in EFFECTS}
+    sample = views(data, map_share=0.0, family_weights=weights, edits_per_view=6)[0]
+    assert len({source.tobytes() for source in sample.sources}) > 2
+    assert len({target.tobytes() for target in sample.targets}) == 1
+    assert sample.masks == [None] * 6
+
+
+def test_pictures_that_occur_twice_are_encoded_once(
+    data: Path, tokenizer: VQTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    weights = {name: float(name in ("unchanged", "sepia")) for name in EFFECTS}
+    dataset = views(data, map_share=0.0, family_weights=weights, edits_per_view=4)
+    numbers = []
+    original = tokenizer.encode
+
+    def note(pixels: torch.Tensor) -> torch.Tensor:
+        numbers.append(len(pixels))
+        return original(pixels)
+
+    monkeypatch.setattr(tokenizer, "encode", note)
+    found = tokenized(dataset, tokenizer, tmp_path / "cache", count=16)
+    unchanged = [family == "unchanged" for family in found.families]
+    assert any(unchanged) and not all(unchanged)
+    for same, source, target in zip(unchanged, found.sources, found.targets, strict=True):
+        assert torch.equal(source, target) or not same
+    # Eight views are a group; each has its source and those of its edits that differ from it.
+    samples = [dataset[i] for i in range(8)]
+    assert sum(numbers) == sum(
+        len({picture.tobytes() for picture in (*s.sources, *s.targets)}) for s in samples
+    )
 
 
 def test_local_edits_have_a_source_each_and_touch_what_their_mask_says(data: Path):
@@ -139,11 +183,36 @@ def test_local_edits_have_a_source_each_and_touch_what_their_mask_says(data: Pat
         assert len(sample.sources) == len(sample.masks) == 3
         families.update(sample.families)
         for source, target, mask in zip(sample.sources, sample.targets, sample.masks, strict=True):
-            assert mask is not None and mask.shape == (32, 32) and mask.any()
+            assert mask is not None and mask.shape == (32, 32)
             assert source.shape == target.shape == (32, 32, 3)
             assert np.array_equal(source[~mask], target[~mask])
-            assert not np.array_equal(source, target)
-    assert families == set(LOCAL_EFFECTS)
+            assert np.array_equal(source, target) == (not mask.any())
+    pasted = {name for name, effect in LOCAL_EFFECTS.items() if effect.needs_cutouts}
+    assert pasted <= families
+
+
+def test_a_view_without_what_a_family_changes_gets_another_family(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    weights = {name: float(name in ("water_colour", "absent")) for name in LOCAL_EFFECTS}
+    dataset = views(data, map_share=0.0, local_share=1.0, family_weights=weights)
+    asked = []
+    original = pairs.make_local_pair
+
+    def dry(view: np.ndarray, family: str, *args, **options):
+        asked.append(family)
+        return None if family == "water_colour" else original(view, family, *args, **options)
+
+    monkeypatch.setattr(pairs, "make_local_pair", dry)
+    samples = [dataset[i] for i in range(8)]
+    assert all(sample.families == ["absent"] * 3 for sample in samples)
+    assert 0.3 < asked.count("water_colour") / len(asked) < 0.7
+
+
+def test_a_view_that_no_family_fits_has_no_edits(data: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pairs, "make_local_pair", lambda *args, **options: None)
+    dataset = views(data, map_share=0.0, local_share=1.0)
+    assert dataset[0].sources == dataset[0].targets == []
 
 
 def test_things_are_squashed_with_the_photograph_they_stand_in(
@@ -174,7 +243,7 @@ def test_kinds_of_views_have_their_shares(data: Path):
 
 
 def test_local_families_are_drawn_by_their_weights(data: Path):
-    weights = {"removal": 1.0, "addition": 0.0, "replacement": 0.0, "recolour": 0.0}
+    weights = {name: float(name == "removal") for name in LOCAL_EFFECTS}
     dataset = views(data, map_share=0.0, local_share=1.0, family_weights=weights)
     assert {family for i in range(8) for family in dataset[i].families} == {"removal"}
 
@@ -199,7 +268,8 @@ def test_codes_away_from_the_mask_stay_the_source_s():
 
 
 def test_codes_of_local_pairs_keep_the_outside(data: Path, tokenizer: VQTokenizer, tmp_path: Path):
-    dataset = views(data, map_share=0.0, local_share=1.0, image_size=64)
+    weights = {name: float(effect.needs_cutouts) for name, effect in LOCAL_EFFECTS.items()}
+    dataset = views(data, map_share=0.0, local_share=1.0, image_size=64, family_weights=weights)
     found = tokenized(dataset, tokenizer, tmp_path / "cache", count=6)
     samples = [dataset[i] for i in range(2)]
     masks = [mask for sample in samples for mask in sample.masks]
