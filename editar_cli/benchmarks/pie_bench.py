@@ -4,11 +4,8 @@ The figures are those of the benchmark's own evaluation (arXiv 2310.01506), unde
 The paper's protocol is the bare square of the model: nothing composited, no mask given to it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,105 +13,26 @@ from PIL import Image
 
 from editar_cli import images
 from editar_cli.batch import Job
+from editar_cli.benchmarks.layouts import Case, Outputs
+from editar_cli.benchmarks.networks import Networks
 from editar_cli.benchmarks.pie_data import IMAGES, SIDE, TYPES, PieCase
-from editar_cli.benchmarks.statistics import Mean, bootstrap_mean
+from editar_cli.benchmarks.published import PIE_BENCH
+from editar_cli.benchmarks.results import OUTPUTS, Column, Result, Row, mean_values
 from editar_cli.errors import ImageError
-from editar_cli.metrics._weights import MetricMissing
-from editar_cli.metrics.clip import ClipScore
-from editar_cli.metrics.perceptual import Lpips
 from editar_cli.metrics.pixels import compare_pixels
-from editar_cli.metrics.structure import StructureDistance
 
-N = TypeVar("N")
-
-OUTPUTS = "output"
-"""Folder of a run with the pictures that were made."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One figure of the table.
-
-    Args:
-        name: in results.json, the benchmark's own.
-        title: in tables.
-        scale: tables print the figure times this.
-        better: whether higher or lower is better.
-    """
-
-    name: str
-    title: str
-    scale: float
-    better: str
-
+NAME = "pie-bench"
+NETWORKS = ("structure", "lpips", "clip")
 
 COLUMNS = (
     Column(name="structure_distance", title="Structure x1e3", scale=1e3, better="lower"),
-    Column(name="psnr_unedit_part", title="PSNR", scale=1, better="higher"),
+    Column(name="psnr_unedit_part", title="PSNR", better="higher"),
     Column(name="lpips_unedit_part", title="LPIPS x1e3", scale=1e3, better="lower"),
     Column(name="mse_unedit_part", title="MSE x1e4", scale=1e4, better="lower"),
     Column(name="ssim_unedit_part", title="SSIM x1e2", scale=1e2, better="higher"),
-    Column(name="clip_similarity_target_image", title="CLIP whole", scale=1, better="higher"),
-    Column(
-        name="clip_similarity_target_image_edit_part",
-        title="CLIP edited",
-        scale=1,
-        better="higher",
-    ),
+    Column(name="clip_similarity_target_image", title="CLIP whole", better="higher"),
+    Column(name="clip_similarity_target_image_edit_part", title="CLIP edited", better="higher"),
 )
-
-
-class Networks:
-    """The networks of the figures, each loaded when first asked for.
-
-    Args:
-        weights: files or folders of weights by name (``structure``, ``lpips``, ``clip``); what is
-            left out comes from the caches and downloads of their libraries.
-        device: where they run.
-    """
-
-    def __init__(self, weights: Mapping[str, Path] | None = None, device: str = "cpu") -> None:
-        self.weights = dict(weights or {})
-        self.device = device
-        self.missing: dict[str, str] = {}
-        """Networks that could not be had, and why."""
-
-    @cached_property
-    def structure(self) -> StructureDistance | None:
-        """For the structure distance."""
-        return self._load("structure", lambda path: StructureDistance(path, self.device))
-
-    @cached_property
-    def lpips(self) -> Lpips | None:
-        """For LPIPS."""
-        return self._load("lpips", lambda path: Lpips(path, self.device))
-
-    @cached_property
-    def clip(self) -> ClipScore | None:
-        """For the CLIP scores."""
-        return self._load("clip", lambda path: ClipScore(path, self.device))
-
-    def _load(self, name: str, make: Callable[[Path | None], N]) -> N | None:
-        try:
-            return make(self.weights.get(name))
-        except MetricMissing as error:
-            self.missing[name] = str(error)
-            return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PieRow:
-    """The figures of one edit.
-
-    Args:
-        case: what was asked.
-        values: by the names of ``COLUMNS``; ``None`` where a figure cannot be computed.
-        error: why there are none at all, or ``None``.
-    """
-
-    case: PieCase
-    values: Mapping[str, float | None]
-    error: str | None = None
 
 
 def edit_jobs(cases: Sequence[PieCase], data: Path, run: Path) -> list[Job]:
@@ -130,26 +48,45 @@ def edit_jobs(cases: Sequence[PieCase], data: Path, run: Path) -> list[Job]:
     ]
 
 
+def named(cases: Sequence[PieCase]) -> list[Case]:
+    """What outputs of edits are named after."""
+    return [Case(key=case.key, path=case.image, number=number) for number, case in enumerate(cases)]
+
+
 def score(
-    cases: Iterable[PieCase], data: Path, outputs: Path, networks: Networks
-) -> Iterator[PieRow]:
+    cases: Iterable[PieCase], data: Path, outputs: Outputs, networks: Networks
+) -> Iterator[Row]:
     """The figures of every edit, in order; an output that is missing or broken is a row too.
 
     Args:
-        cases: what was asked.
+        cases: what was asked, in the order in which ``outputs`` knows them.
         data: the PIE-Bench folder.
-        outputs: the pictures, laid out in any of the ways of ``find_output``.
+        outputs: the pictures.
         networks: of the figures.
     """
-    for case in cases:
+    for number, case in enumerate(cases):
+        path = data / IMAGES / case.image
+        shown = {"source": path}
+        values: Mapping[str, float | None] = {column.name: None for column in COLUMNS}
+        error = None
         try:
-            source = _square(data / IMAGES / case.image, strip=False)
-            output = _square(find_output(outputs, case), strip=True)
-        except ImageError as error:
-            nothing = {column.name: None for column in COLUMNS}
-            yield PieRow(case=case, values=nothing, error=str(error))
-            continue
-        yield PieRow(case=case, values=score_one(case, source, output, networks))
+            source = _square(path, strip=False)
+            found = outputs.find(Case(key=case.key, path=case.image, number=number))
+            shown["output"] = found[0]
+            values = mean_values(
+                [score_one(case, source, _square(one, strip=True), networks) for one in found]
+            )
+        except ImageError as reason:
+            error = str(reason)
+        yield Row(
+            key=case.key,
+            values=values,
+            pictures=shown,
+            text=case.instruction,
+            type=TYPES[case.type],
+            facts={"image": case.image, "type": case.type, "instruction": case.instruction},
+            error=error,
+        )
 
 
 def score_one(
@@ -174,23 +111,17 @@ def score_one(
     }
 
 
-def find_output(folder: Path, case: PieCase) -> Path:
-    """The picture that a program made of an edit.
-
-    Looked for: the source's own path below the folder or below ``annotation_images`` in it, as
-    PnPInversion's programs write them; the same with another extension; the source's bare name; the
-    edit's key.
-
-    Raises:
-        ImageError: there is none.
-    """
-    path = Path(case.image)
-    for stem in (path, IMAGES / path, Path(path.name), Path(case.key)):
-        for extension in (path.suffix, ".png", ".jpg", ".jpeg", ".webp"):
-            name = stem if stem.suffix == extension else stem.with_name(f"{stem.stem}{extension}")
-            if (folder / name).is_file():
-                return folder / name
-    raise ImageError(f"{folder}: holds no output for {case.image}")
+def result_of(rows: Sequence[Row], networks: Networks, *, title: str, label: str) -> Result:
+    """All of a run."""
+    return Result(
+        benchmark=NAME,
+        title=title,
+        label=label,
+        columns=COLUMNS,
+        rows=rows,
+        missing=networks.missing,
+        published=PIE_BENCH,
+    )
 
 
 def _square(path: Path, *, strip: bool) -> NDArray[np.uint8]:
@@ -208,57 +139,3 @@ def _square(path: Path, *, strip: bool) -> NDArray[np.uint8]:
         image = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
         pixels = np.asarray(image)
     return pixels
-
-
-@dataclass(frozen=True, kw_only=True)
-class PieResult:
-    """All rows, and what was missing.
-
-    Args:
-        rows: one for each edit.
-        missing: networks that could not be had, and why.
-    """
-
-    rows: Sequence[PieRow]
-    missing: Mapping[str, str]
-
-    def means(self, type: int | None = None) -> dict[str, Mean]:
-        """Means over all rows or those of a kind of edit, by the names of ``COLUMNS``."""
-        rows = [row for row in self.rows if type in (None, row.case.type)]
-        return {
-            column.name: bootstrap_mean([row.values[column.name] for row in rows])
-            for column in COLUMNS
-        }
-
-    @property
-    def types(self) -> list[int]:
-        """Kinds of edit that there are."""
-        return sorted({row.case.type for row in self.rows})
-
-
-HEADERS = ("", "pictures", *(column.title for column in COLUMNS))
-
-
-def table(result: PieResult) -> list[tuple[str, ...]]:
-    """Rows of text under ``HEADERS``: all, then each kind of edit; values with their intervals."""
-    rows = []
-    for type in (None, *result.types):
-        means = result.means(type)
-        count = sum(type in (None, row.case.type) for row in result.rows)
-        rows.append(
-            (
-                "all" if type is None else f"{type} {TYPES[type]}",
-                str(count),
-                *(_cell(means[column.name], column.scale) for column in COLUMNS),
-            )
-        )
-    return rows
-
-
-def _cell(mean: Mean, scale: float) -> str:
-    if mean.mean is None:
-        return "missing"
-    text = f"{scale * mean.mean:.2f}"
-    if mean.low is not None and mean.high is not None:
-        text += f" [{scale * mean.low:.2f}, {scale * mean.high:.2f}]"
-    return text

@@ -12,7 +12,7 @@ called real without being so at 1 - ``LEVEL``.
 Values that could not be computed are ``None`` and left out, and counted by whoever asks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +75,42 @@ def bootstrap_mean(
         return Mean(mean=mean, low=None, high=None, count=len(there), missing=missing)
     low, high = _interval(there, units_there, seed)
     return Mean(mean=mean, low=low, high=high, count=len(there), missing=missing)
+
+
+def bootstrap_statistic(
+    count: int,
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    missing: int = 0,
+    seed: int = 0,
+) -> Mean:
+    """A figure of all pictures together, such as a quotient of sums, with its interval.
+
+    Args:
+        count: pictures.
+        statistic: (D, count) how often each picture is drawn -> (D,) the figure of each draw.
+        missing: pictures that it could not be computed of.
+        seed: of the draws.
+    """
+    if not count:
+        return Mean(mean=None, low=None, high=None, count=0, missing=missing)
+    mean = float(statistic(np.ones((1, count)))[0])
+    if np.isnan(mean):
+        return Mean(mean=None, low=None, high=None, count=0, missing=count + missing)
+    if count < 2:
+        return Mean(mean=mean, low=None, high=None, count=count, missing=missing)
+    rng = np.random.default_rng(seed)
+    step = max(1, 2_000_000 // count)
+    found = [
+        statistic(
+            rng.multinomial(count, np.full(count, 1 / count), min(step, DRAWS - start)).astype(
+                np.float64
+            )
+        )
+        for start in range(0, DRAWS, step)
+    ]
+    low, high = np.nanquantile(np.concatenate(found), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Mean(mean=mean, low=float(low), high=float(high), count=count, missing=missing)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from editar_cli import options
+from editar_cli.commands import map_bench
 from editar_cli.commands._sweep import Loaded, with_sweep
+from editar_cli.commands.folder_bench import folder_bench
 from editar_cli.commands.pie_bench import pie_bench
 from editar_cli.console import Messages, ProgressCallback
 from editar_cli.errors import ImageError, UsageError
@@ -78,6 +80,9 @@ def _group() -> None:
 
 
 bench_app.command("pie-bench")(pie_bench)
+for _mode in map_bench.MODES:
+    bench_app.command(_mode)(map_bench.command(_mode))
+bench_app.command("folder")(folder_bench)
 
 
 @bench_app.command("mini")

@@ -6,7 +6,7 @@ numbered by area and take fixed, well separated colours. ``sam`` colours its mas
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -163,8 +163,8 @@ def load_regions(settings: ExtractorSettings) -> Extract:
     return region_map
 
 
-def load_maskformer(settings: ExtractorSettings) -> Extract:
-    """MaskFormer by transformers, in the colours of COCO-Stuff.
+def load_labels(settings: ExtractorSettings) -> Callable[[Picture], NDArray[np.uint8]]:
+    """MaskFormer by transformers: HWC uint8 -> (H, W) uint8 COCO-Stuff labels, 255 for none.
 
     Raises:
         ModelError: packages or weights are not to be had.
@@ -184,7 +184,7 @@ def load_maskformer(settings: ExtractorSettings) -> Extract:
     model.eval().to(settings.device)
     label_of = coco_labels(model.config.id2label, model.config.num_labels)
 
-    def extract(picture: Picture) -> Picture:
+    def labels(picture: Picture) -> NDArray[np.uint8]:
         height, width = picture.shape[:2]
         scale = min(1.0, (MOST_PIXELS / (height * width)) ** 0.5)
         size = (max(1, round(height * scale)), max(1, round(width * scale)))
@@ -193,9 +193,19 @@ def load_maskformer(settings: ExtractorSettings) -> Extract:
             inputs = processor(images=image, return_tensors="pt").to(settings.device)
             answer = model(**inputs)
             found = processor.post_process_semantic_segmentation(answer, target_sizes=[size])[0]
-        return nearest(colour_labels(label_of[found.cpu().numpy()]), width, height)
+        return nearest(label_of[found.cpu().numpy()].astype(np.uint8), width, height)
 
-    return extract
+    return labels
+
+
+def load_maskformer(settings: ExtractorSettings) -> Extract:
+    """MaskFormer by transformers, in the colours of COCO-Stuff.
+
+    Raises:
+        ModelError: packages or weights are not to be had.
+    """
+    labels = load_labels(settings)
+    return lambda picture: colour_labels(labels(picture))
 
 
 def load_sam(settings: ExtractorSettings) -> Extract:

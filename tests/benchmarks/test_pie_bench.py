@@ -6,19 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from editar_cli.benchmarks import pie_bench
-from editar_cli.benchmarks.pie_bench import (
-    COLUMNS,
-    Networks,
-    PieResult,
-    edit_jobs,
-    find_output,
-    score,
-    table,
-)
+from editar_cli.benchmarks.layouts import Outputs, choose_layout
+from editar_cli.benchmarks.networks import Networks
+from editar_cli.benchmarks.pie_bench import COLUMNS, edit_jobs, named, result_of, score
 from editar_cli.benchmarks.pie_data import read_pie_bench
-from editar_cli.benchmarks.published import PIE_BENCH, PIE_COLUMNS
-from editar_cli.errors import ImageError
+from editar_cli.benchmarks.published import PIE_BENCH
+from editar_cli.benchmarks.results import table
 from editar_cli.metrics.pixels import compare_pixels
 
 PIXELS = ("psnr_unedit_part", "mse_unedit_part", "ssim_unedit_part")
@@ -50,6 +43,11 @@ def networks(tmp_path):
     return Networks({"structure": none, "lpips": none, "clip": none})
 
 
+def scored(cases, data, folder, networks):
+    outputs = Outputs(folder, choose_layout(folder, "edits"), named(cases))
+    return list(score(cases, data, outputs, networks))
+
+
 def changed(path, side=512):
     """The source with its edited half inverted."""
     pixels = np.asarray(Image.open(path)).copy()
@@ -64,22 +62,18 @@ def test_what_is_kept_is_compared_outside_the_mask_only(data, tmp_path, networks
         path = (out / case.image).with_suffix(".png")
         path.parent.mkdir(parents=True)
         changed(data / "annotation_images" / case.image).save(path)
-    rows = list(score(cases, data, out, networks))
+    rows = scored(cases, data, out, networks)
     assert [row.error for row in rows] == [None, None]
     # But for the border, which belongs to the mask, all that differs is inside it.
     assert all(row.values["mse_unedit_part"] == 0 for row in rows)
     assert all(row.values["psnr_unedit_part"] == float("inf") for row in rows)
     assert set(networks.missing) == {"structure", "lpips", "clip"}
     assert rows[0].values["structure_distance"] is None
-    result = PieResult(rows=rows, missing=networks.missing)
-    assert result.types == [0, 8]
+    result = result_of(rows, networks, title="PIE-Bench", label="this run")
+    assert result.types == ["random", "change background"]
     first, *rest = table(result)
-    assert first[:2] == ("all", "2")
-    assert [row[0] for row in rest] == ["0 random", "8 change background"]
-    assert (
-        dict(zip(("", "", *(c.name for c in COLUMNS)), first, strict=True))["structure_distance"]
-        == "missing"
-    )
+    assert first[:3] == ("this run", "2", "missing")
+    assert [row[0] for row in rest] == [*result.types, *PIE_BENCH.rows]
 
 
 def test_a_missing_and_a_broken_output_are_rows_with_a_reason(data, tmp_path, networks):
@@ -87,25 +81,11 @@ def test_a_missing_and_a_broken_output_are_rows_with_a_reason(data, tmp_path, ne
     out = tmp_path / "out"
     (out / "0_kind").mkdir(parents=True)
     (out / "0_kind" / "0.png").write_bytes(b"broken")
-    rows = list(score(cases, data, out, networks))
+    rows = scored(cases, data, out, networks)
     assert "0.png" in rows[0].error
     assert "holds no output for 8_kind/1.jpg" in rows[1].error
-    means = PieResult(rows=rows, missing={}).means()
+    means = result_of(rows, networks, title="", label="").means()
     assert (means["psnr_unedit_part"].mean, means["psnr_unedit_part"].missing) == (None, 2)
-
-
-@pytest.mark.parametrize(
-    "name", ["0_kind/0.jpg", "annotation_images/0_kind/0.jpg", "0_kind/0.png", "0.png", "000.webp"]
-)
-def test_outputs_are_found_where_programs_put_them(data, tmp_path, name):
-    case = read_pie_bench(data)[0]
-    out = tmp_path / "out"
-    path = out / name
-    path.parent.mkdir(parents=True)
-    Image.new("RGB", (8, 8)).save(path)
-    assert find_output(out, case) == path
-    with pytest.raises(ImageError, match="holds no output"):
-        find_output(tmp_path / "empty", case)
 
 
 def test_of_a_strip_the_last_square_counts(data, tmp_path, networks):
@@ -116,7 +96,7 @@ def test_of_a_strip_the_last_square_counts(data, tmp_path, networks):
     out = tmp_path / "out"
     out.mkdir()
     strip.save(out / "0.png")
-    (row,) = score([case], data, out, networks)
+    (row,) = scored([case], data, out, networks)
     assert row.values["mse_unedit_part"] == 0
 
 
@@ -127,7 +107,7 @@ def test_outputs_of_another_size_are_compared_at_512(data, tmp_path, networks):
     out.mkdir()
     small = source.resize((128, 128), Image.Resampling.LANCZOS)
     small.save(out / "0.png")
-    (row,) = score([case], data, out, networks)
+    (row,) = scored([case], data, out, networks)
     large = np.asarray(small.resize((512, 512), Image.Resampling.LANCZOS))
     expected = compare_pixels(np.asarray(source), large, ~case.mask())
     assert [row.values[name] for name in PIXELS] == [expected.psnr, expected.mse, expected.ssim]
@@ -141,6 +121,5 @@ def test_jobs_are_png_named_as_their_sources(data, tmp_path):
 
 
 def test_published_rows_have_the_tables_columns():
-    assert tuple(column.name for column in COLUMNS) == PIE_COLUMNS
-    assert all(len(row) == len(PIE_COLUMNS) for row in PIE_BENCH.values())
-    assert pie_bench.HEADERS[2] == "Structure x1e3"
+    assert list(PIE_BENCH.columns) == [column.name for column in COLUMNS]
+    assert all(len(row) == len(COLUMNS) for row in PIE_BENCH.rows.values())

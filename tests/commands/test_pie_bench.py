@@ -36,7 +36,7 @@ def test_without_data_the_miniature_runs_and_says_what_it_is(bench, call_editar,
     assert "PIE-Bench not found: these figures are not comparable with published ones" in said
     assert "clip: " in said and "structure: " in said and "lpips: " in said
     summary = json.loads(result.stdout.decode().splitlines()[-1])
-    assert (summary["edits"], summary["failed"]) == (32, 0)
+    assert (summary["pictures"], summary["failed"]) == (32, 0)
     assert summary["missing"] == ["clip", "lpips", "structure"]
     run = tmp_path / "runs/pie-bench"
     record = results(run)
@@ -45,9 +45,10 @@ def test_without_data_the_miniature_runs_and_says_what_it_is(bench, call_editar,
     assert len(list((run / "output").rglob("*.png"))) == 32
     assert record["means"]["structure_distance"]["mean"] is None
     assert record["means"]["psnr_unedit_part"]["count"] == 29
-    assert "| EditAR | 39.43 |" in (run / "table.md").read_text()
+    assert "| EditAR |  | 39.43 |" in (run / "table.md").read_text()
     assert (run / "rows.csv").read_text().count("\n") == 33
-    assert "10_" not in (page := (run / "report.html").read_text()) and "add a red apple" in page
+    assert "add a red apple" in (run / "pictures.html").read_text()
+    assert "PIE-Bench not found" in (run / "report.html").read_text()
 
     # Half of it gone, as after a kill: the same again, and only what was missing is made.
     kept = sorted((run / "output").rglob("*.png"))
@@ -67,7 +68,7 @@ def test_without_data_the_miniature_runs_and_says_what_it_is(bench, call_editar,
     data = run / "miniature"
     bench("--data", data, "--score-only", run / "output", "-o", "again", model=False)
     again = results(tmp_path / "again")
-    assert again["rows"] == record["rows"]
+    assert again["rows"] == record["rows"] and again["layout"] == "plain"
     compared = json.loads(call_editar("bench", "compare", run, tmp_path / "again").stdout)
     assert compared["figures"]["mse_unedit_part"]["differences"][0]["real"] is False
 
@@ -77,5 +78,7 @@ def test_wrong_flags_are_told_before_anything_runs(bench, tmp_path):
     said = bench("--metric-weights", "clip=none", code=2).stderr.decode()
     assert "no such file or folder" in said
     assert "give --data" in bench("--score-only", ".", code=2, model=False).stderr.decode()
+    said = bench("--layout", "mgie", code=2).stderr.decode()
+    assert "is about the folder of --score-only" in said
     said = bench("--data", tmp_path, code=2).stderr.decode()
     assert "mapping_file.json" in said
