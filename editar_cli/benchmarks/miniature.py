@@ -6,6 +6,7 @@ compared with published ones: four landscapes are no 700 pictures, and its masks
 
 import json
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -82,7 +83,8 @@ def write_miniature(folder: Path) -> None:
                 side = picture.height
                 start = round(left * side)
                 crop = picture.crop((start, 0, start + side, side))
-            square = crop.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+            square = BytesIO()
+            crop.resize((SIDE, SIDE), Image.Resampling.LANCZOS).save(square, "PNG")
             edits = _edits(scene, sky)
             # Four of ten for each crop, so that every kind comes three times or four.
             for step in range(4):
@@ -91,7 +93,7 @@ def write_miniature(folder: Path) -> None:
                 image = f"{kind}/{name}-{number}.png"
                 path = folder / IMAGES / image
                 path.parent.mkdir(parents=True, exist_ok=True)
-                square.save(path)
+                path.write_bytes(square.getvalue())
                 table[f"{len(table):012d}"] = {
                     "image_path": image,
                     "original_prompt": edit.before,
