@@ -4,7 +4,7 @@ The command ``editar edit`` and the Python face both go through :class:`Editor`.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from editar_cli import images
+from editar_cli.checkpoints.lora import LoraChoice
 from editar_cli.checkpoints.native import Bundle, BundleConfig, load_bundle, read_config
 from editar_cli.checkpoints.registry import resolve_model
 from editar_cli.config import SamplingConfig
@@ -138,6 +139,7 @@ class Editor:
         dtype: str = "auto",
         quantize: Literal["none", "int8"] = "none",
         strategy: Literal["speculative", "sequential"] = "speculative",
+        loras: Sequence[LoraChoice | str | Path] = (),
     ) -> "Editor":
         """Load a model by name or path.
 
@@ -147,6 +149,7 @@ class Editor:
             dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
             quantize: ``int8`` keeps the transformer's weights in 8 bits.
             strategy: how codes are guessed; which codes come out does not depend on it.
+            loras: adapters to add to the model, as folders or ``FOLDER:SCALE``.
 
         Raises:
             ModelError: the model or the device is not there or cannot be used.
@@ -162,7 +165,10 @@ class Editor:
                 "--quantize int8: on a CPU this needs --dtype bfloat16 and a processor that "
                 "multiplies it (AVX-512 BF16 or AMX); without, 8 bits would be slower than none"
             )
-        bundle = load_bundle(path, device=chosen, dtype=number_format)
+        adapters = [
+            lora if isinstance(lora, LoraChoice) else LoraChoice.parse(str(lora)) for lora in loras
+        ]
+        bundle = load_bundle(path, device=chosen, dtype=number_format, loras=adapters)
         return cls(bundle, int8=int8, strategy=strategy)
 
     @property
@@ -171,9 +177,12 @@ class Editor:
         return self.bundle.config
 
     @property
-    def number_format(self) -> Mapping[str, object]:
-        """What the transformer's values are kept in, for the note in each output."""
-        facts: dict[str, object] = {"dtype": str(self.bundle.dtype).removeprefix("torch.")}
+    def facts(self) -> Mapping[str, object]:
+        """Model, adapters and number format, for the note in each output."""
+        facts: dict[str, object] = {"model": self.config.name}
+        if self.bundle.loras:
+            facts["lora"] = [lora.identity for lora in self.bundle.loras]
+        facts["dtype"] = str(self.bundle.dtype).removeprefix("torch.")
         return {**facts, "weights": "int8"} if self.int8 else facts
 
     def options(
@@ -450,8 +459,7 @@ class EditSession:
     def facts(self) -> Mapping[str, object]:
         """Model and settings, for the note in each output."""
         return {
-            "model": self.editor.config.name,
-            **self.editor.number_format,
+            **self.editor.facts,
             "size": self.options.size,
             "fit": self.options.fit.value,
             "preserve": self.options.preserve,

@@ -18,6 +18,8 @@ from editar_cli.flags import Group
 from editar_cli.geometry import Fit
 
 if TYPE_CHECKING:
+    from editar_cli.checkpoints.lora import LoraChoice
+    from editar_cli.editor import Editor
     from editar_cli.images import ReadOptions
     from editar_cli.masks import AreaSettings
 
@@ -109,6 +111,15 @@ QuantizeOption = Annotated[
     typer.Option(
         "--quantize",
         help="int8 keeps the transformer's weights in 8 bits: smaller and faster, not quite equal.",
+    ),
+]
+LoraOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--lora",
+        metavar="DIR[:SCALE]",
+        help="A LoRA adapter to add to the model, as `editar train` or peft writes it; give it "
+        "again for more. A scale below 1 weakens it.",
     ),
 ]
 BatchSizeOption = Annotated[
@@ -606,23 +617,55 @@ class ModelOptions(Group):
     """Which model, and how it runs.
 
     Raises:
-        UsageError: ``--batch-size`` is neither ``auto`` nor a number.
+        UsageError: ``--batch-size`` is neither ``auto`` nor a number, or an adapter is not there.
     """
 
     model: ModelOption = "mini"
     device: DeviceOption = "auto"
     dtype: DTypeOption = DType.AUTO
     quantize: QuantizeOption = Quantize.NONE
+    lora: LoraOption = None
     batch_size: BatchSizeOption = "auto"
 
     def __post_init__(self) -> None:
         parse_batch_size(self.batch_size)
+        assert self.adapters is not None
+
+    @property
+    def adapters(self) -> "list[LoraChoice]":
+        """What ``--lora`` names, in order."""
+        if not self.lora:
+            return []
+        from editar_cli.checkpoints.lora import LoraChoice
+
+        return [LoraChoice.parse(text) for text in self.lora]
 
     @property
     def settings(self) -> dict[str, Any]:
         """What is promised to make a difference; a device is not, and a number format only where
         it is given: see ``dtype_given``."""
-        return {} if self.quantize is Quantize.NONE else {"quantize": self.quantize}
+        quantize = {} if self.quantize is Quantize.NONE else {"quantize": self.quantize}
+        # By content: an adapter trained on is another one.
+        lora = {"lora": [choice.identity for choice in self.adapters]} if self.lora else {}
+        return {**quantize, **lora}
+
+    def load(self, strategy: Strategy = Strategy.SPECULATIVE) -> "Editor":
+        """The model, as the flags say.
+
+        Raises:
+            ModelError: it, an adapter or the device is not there or cannot be used.
+            UsageError: two of the flags do not go together.
+        """
+        from editar_cli.editor import Editor
+
+        return Editor.load(
+            self.model,
+            device=self.device,
+            dtype=self.dtype.value,
+            quantize=self.quantize.value,
+            strategy=strategy.value,
+            loras=self.adapters,
+        )
 
     @property
     def dtype_given(self) -> str | None:

@@ -57,6 +57,9 @@ class CachedTextEncoder(ABC):
         cache_size: most prompts that are remembered.
     """
 
+    text_tokens: int
+    text_dim: int
+
     def __init__(self, cache_size: int) -> None:
         self._cache: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._cache_size = cache_size
@@ -64,6 +67,14 @@ class CachedTextEncoder(ABC):
     @abstractmethod
     def encode_one(self, prompt: str) -> "torch.Tensor":
         """One prompt, not cached -> (text_tokens, text_dim) float32 on the CPU."""
+
+    @abstractmethod
+    def encode_together(self, prompts: Sequence[str]) -> "torch.Tensor":
+        """N >= 1 prompts in one pass -> (N, text_tokens, text_dim) float32 on the CPU.
+
+        Not cached, and equal to :meth:`encode` to rounding only: a prompt's neighbours reach the
+        last bits. Training takes it, results must not.
+        """
 
     def encode(self, prompts: Sequence[str]) -> "torch.Tensor":
         """N >= 1 prompts -> (N, text_tokens, text_dim) float32 on the CPU, without gradient."""
@@ -158,6 +169,25 @@ class MiniLMEncoder(CachedTextEncoder):
         ids = torch.tensor([self._tokenizer.encode(prompt.strip()).ids])
         with torch.no_grad():
             hidden = self._encoder(ids, torch.ones_like(ids))[0]
+        return self._positions(hidden)
+
+    def encode_together(self, prompts: Sequence[str]) -> "torch.Tensor":
+        """N >= 1 prompts in one pass -> (N, text_tokens, text_dim) float32 on the CPU."""
+        import torch
+
+        rows = [torch.tensor(self._tokenizer.encode(prompt.strip()).ids) for prompt in prompts]
+        ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        real = torch.arange(ids.shape[1]) < torch.tensor([[len(row)] for row in rows])
+        with torch.no_grad():
+            hidden = self._encoder(ids, real)
+        return torch.stack(
+            [self._positions(h[: len(r)]) for h, r in zip(hidden, rows, strict=True)]
+        )
+
+    def _positions(self, hidden: "torch.Tensor") -> "torch.Tensor":
+        """(n, D) vectors of a prompt's tokens -> (text_tokens, D)."""
+        import torch
+
         kept = hidden[: self.text_tokens - 1]
         mean = hidden.mean(dim=0, keepdim=True)
         return torch.cat([kept, mean.expand(self.text_tokens - len(kept), -1)])
@@ -235,10 +265,14 @@ class T5Encoder(CachedTextEncoder):
 
     def encode_one(self, prompt: str) -> "torch.Tensor":
         """One prompt, not cached -> (text_tokens, text_dim) float32 on the CPU."""
+        return self.encode_together([prompt])[0]
+
+    def encode_together(self, prompts: Sequence[str]) -> "torch.Tensor":
+        """N >= 1 prompts in one pass -> (N, text_tokens, text_dim) float32 on the CPU."""
         import torch
 
         batch = self._tokenizer(
-            prompt,
+            list(prompts),
             max_length=self.text_tokens,
             padding="max_length",
             truncation=True,
@@ -248,8 +282,8 @@ class T5Encoder(CachedTextEncoder):
             hidden = self._model(
                 input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
             ).last_hidden_state
-        embedding: torch.Tensor = hidden[0].float().cpu()
-        return embedding
+        embeddings: torch.Tensor = hidden.float().cpu()
+        return embeddings
 
 
 def _check_t5_tokenizer(folder: Path) -> None:

@@ -215,8 +215,7 @@ class TranslateSession:
     def facts(self) -> Mapping[str, object]:
         """Model and settings, for the note in each output."""
         return {
-            "model": self.editor.config.name,
-            **self.editor.number_format,
+            **self.editor.facts,
             **self.maps.facts,
             "size": self.options.size,
             "fit": self.options.fit.value,

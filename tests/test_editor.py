@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 
 from editar_cli import Editor
+from editar_cli.checkpoints.lora import LoraChoice
+from editar_cli.checkpoints.merge import merge
 from editar_cli.checkpoints.native import read_config
 from editar_cli.editor import LARGE, EditSession, choose_device, choose_dtype, threads_beside
 from editar_cli.embedded import embedded_folder
@@ -20,6 +22,7 @@ from editar_cli.models.presets import GPT_PRESETS
 from editar_cli.modes._settings import MapSettings
 from editar_cli.pipeline import Asked, make_all
 from editar_cli.translator import TranslateSession
+from tests.lora_files import tiny_lora_layers, write_lora
 
 
 @pytest.fixture(scope="module")
@@ -281,6 +284,35 @@ def test_8_bit_weights_edit_and_say_so(tiny_bundle, tmp_path):
 def test_8_bit_weights_with_float32_on_a_cpu_are_refused(tiny_bundle):
     with pytest.raises(UsageError, match=r"--quantize int8: .* --dtype bfloat16"):
         Editor.load(tiny_bundle, device="cpu", dtype="float32", quantize="int8")
+
+
+def test_an_adapter_changes_results_by_its_scale_and_is_named(tiny_bundle, tmp_path):
+    lora = write_lora(tmp_path / "look", tiny_lora_layers(dim=32))
+    plain, off, on = (
+        Editor.load(tiny_bundle, device="cpu", loras=loras) for loras in ((), [f"{lora}:0"], [lora])
+    )
+    results = [np.asarray(e.edit(picture(), "make it snowy")) for e in (plain, off, on)]
+    assert np.array_equal(results[0], results[1])
+    assert not np.array_equal(results[0], results[2])
+    assert "lora" not in plain.facts
+    session = EditSession(on, on.options())
+    assert [text.split()[0] for text in session.facts["lora"]] == ["look:1"]
+    maps = TranslateSession(on, on.options(translating=True), MapSettings(mode="canny"))
+    assert maps.facts["lora"] == session.facts["lora"]
+
+
+@pytest.mark.skipif(not has_int8_kernel("cpu", torch.bfloat16), reason="no int8 kernel here")
+def test_8_bit_weights_are_made_of_the_sum_with_an_adapter(tiny_bundle, tmp_path):
+    lora = write_lora(tmp_path / "look", tiny_lora_layers(dim=32))
+    merge(tiny_bundle, [LoraChoice(path=lora)], tmp_path / "merged", dtype=torch.float32)
+    both = [
+        Editor.load(model, device="cpu", dtype="bfloat16", quantize="int8", loras=loras)
+        for model, loras in ((tiny_bundle, [lora]), (tmp_path / "merged", []))
+    ]
+    first, second = (e.engine.transformer.blocks[0].attention.qkv for e in both)
+    assert torch.equal(first.weight, second.weight) and torch.equal(first.scale, second.scale)
+    results = [np.asarray(e.edit(picture(), "make it snowy")) for e in both]
+    assert np.array_equal(*results)
 
 
 def test_a_variation_is_what_preparing_with_its_seed_gives(editor):

@@ -3,6 +3,7 @@ import typer
 
 from editar_cli import images, options
 from editar_cli.errors import UsageError
+from tests.lora_files import tiny_lora_layers, write_lora
 
 
 def test_every_format_that_can_be_asked_for_can_be_written():
@@ -45,6 +46,18 @@ def test_values_out_of_range_are_refused_before_a_model_loads():
         options.SamplingOptions(top_p=2.0)
     with pytest.raises(UsageError, match="--batch-size zero"):
         options.ModelOptions(batch_size="zero")
+
+
+def test_what_an_adapter_holds_is_a_setting(tmp_path):
+    assert options.ModelOptions().settings == {}
+    lora = write_lora(tmp_path / "look")
+    settings = [options.ModelOptions(lora=[text]).settings for text in (f"{lora}", f"{lora}:0.5")]
+    write_lora(tmp_path / "look", tiny_lora_layers(seed=1))
+    settings.append(options.ModelOptions(lora=[f"{lora}"]).settings)
+    assert [len(one["lora"]) for one in settings] == [1, 1, 1]
+    assert len({one["lora"][0] for one in settings}) == 3
+    with pytest.raises(UsageError, match="--lora nowhere: no such folder"):
+        options.ModelOptions(lora=["nowhere"])
 
 
 def test_fail_fast_is_short_for_one_failure():

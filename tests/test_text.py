@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,14 @@ def test_neighbours_in_a_batch_change_nothing_at_all(folder: Path) -> None:
         assert torch.equal(MiniLMEncoder(folder).encode([prompt])[0], together[i])
 
 
+def test_many_prompts_in_one_pass_are_encoded_as_each_alone(folder: Path) -> None:
+    encoder = MiniLMEncoder(folder, text_tokens=8)
+    prompts = ["", "make it snowy", LONG * 20, "sunset"]
+    together = encoder.encode_together(prompts)
+    assert together.shape == (4, 8, 32) and together.dtype == torch.float32
+    torch.testing.assert_close(together, encoder.encode(prompts), rtol=0, atol=2e-6)
+
+
 def test_an_empty_prompt_is_encoded_like_any_other(folder: Path) -> None:
     assert MiniLMEncoder(folder).encode([""]).isfinite().all()
 
@@ -107,6 +116,9 @@ class Counting(CachedTextEncoder):
     def encode_one(self, prompt: str) -> torch.Tensor:
         self.encoded.append(prompt)
         return torch.full((2, 3), float(len(prompt)))
+
+    def encode_together(self, prompts: Sequence[str]) -> torch.Tensor:
+        raise AssertionError("what is remembered must not depend on neighbours")
 
 
 def test_each_distinct_prompt_is_encoded_once() -> None:

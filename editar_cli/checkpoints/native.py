@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -23,6 +23,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 
+from editar_cli.checkpoints.lora import LoraChoice, with_loras
 from editar_cli.checkpoints.registry import SUMS
 from editar_cli.checkpoints.registry import resolve_model as resolve_model
 from editar_cli.config import SamplingConfig
@@ -229,6 +230,7 @@ class Bundle:
         tokenizer: on the device, always float32 (codes are nearest neighbours and would change).
         device: where both are.
         dtype: number format of the transformer.
+        loras: adapters that were added to the transformer's weights.
     """
 
     path: Path
@@ -237,6 +239,7 @@ class Bundle:
     tokenizer: VQTokenizer
     device: torch.device
     dtype: torch.dtype
+    loras: Sequence[LoraChoice] = ()
 
     @cached_property
     def text_encoder(self) -> TextEncoder:
@@ -283,6 +286,7 @@ def load_bundle(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    loras: Sequence[LoraChoice] = (),
 ) -> Bundle:
     """Load a bundle for evaluation: no gradients, dropout off.
 
@@ -290,6 +294,7 @@ def load_bundle(
         path: a bundle folder (:func:`resolve_model` finds it by name).
         device: where the transformer and the tokenizer go.
         dtype: number format of the transformer; the tokenizer is float32 always.
+        loras: adapters to add to the transformer's weights, in float32 and before anything else.
 
     Raises:
         CheckpointError: a file is missing, damaged, or does not fit the architecture.
@@ -298,7 +303,7 @@ def load_bundle(
     device = torch.device(device)
     config = read_config(path)
     transformer, tokenizer = _empty(config)
-    _fill(transformer, path / TRANSFORMER, device, dtype)
+    _fill(transformer, path / TRANSFORMER, device, dtype, loras)
     transformer.turns = transformer.turns.to(device)
     _fill(tokenizer, path / TOKENIZER, device, torch.float32)
     return Bundle(
@@ -308,6 +313,7 @@ def load_bundle(
         tokenizer=tokenizer,
         device=device,
         dtype=dtype,
+        loras=tuple(loras),
     )
 
 
@@ -316,8 +322,14 @@ def _empty(config: BundleConfig) -> tuple[EditARTransformer, VQTokenizer]:
         return EditARTransformer(config.transformer), VQTokenizer(config.tokenizer)
 
 
-def _fill(module: torch.nn.Module, file: Path, device: torch.device, dtype: torch.dtype) -> None:
-    stored = read_tensors(file)
+def _fill(
+    module: torch.nn.Module,
+    file: Path,
+    device: torch.device,
+    dtype: torch.dtype,
+    loras: Sequence[LoraChoice] = (),
+) -> None:
+    stored = with_loras(read_tensors(file), loras)
     wanted = {
         name: value.to(device, dtype if value.is_floating_point() else value.dtype)
         for name, value in stored.items()

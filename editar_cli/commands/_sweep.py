@@ -46,19 +46,12 @@ class Loaded:
         Raises:
             EditarError: as ``Editor.load``.
         """
-        from editar_cli.editor import Editor
-
-        key = (models.model, models.device, models.dtype, models.quantize, strategy)
+        lora = tuple(choice.identity for choice in models.adapters)
+        key = (models.model, models.device, models.dtype, models.quantize, lora, strategy)
         if self._editor is None or key != self._key:
             # The one before goes first: two may not fit.
             self._editor = None
-            self._editor = Editor.load(
-                models.model,
-                device=models.device,
-                dtype=models.dtype.value,
-                quantize=models.quantize.value,
-                strategy=strategy.value,
-            )
+            self._editor = models.load(strategy)
             self._key = key
         return self._editor
 

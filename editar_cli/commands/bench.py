@@ -312,7 +312,6 @@ def translate(
 
     from editar_cli.benchmarks.report import bundle_sums, write_translation_report
     from editar_cli.benchmarks.translation import HEADERS, figures, run_mode
-    from editar_cli.editor import Editor
 
     pictures = _photographs(data, keep_out_every, photos, side)
     if len(pictures) < 2:
@@ -323,12 +322,7 @@ def translate(
         file = (data / name).with_suffix(".txt")
         if file.is_file():
             texts[name] = " ".join(file.read_text(encoding="utf-8").split())
-    editor = Editor.load(
-        models.model,
-        device=models.device,
-        dtype=models.dtype.value,
-        quantize=models.quantize.value,
-    )
+    editor = models.load()
     chosen = editor.options(
         **sampling.given, fit=None if fit is None else fit.value, translating=True
     )

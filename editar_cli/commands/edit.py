@@ -106,14 +106,9 @@ def edit(
 
     def open_session() -> Session:
         from editar_cli.choosing import BestOf, load_scorer
-        from editar_cli.editor import Editor, EditSession, threads_beside
+        from editar_cli.editor import EditSession, threads_beside
 
-        editor = Editor.load(
-            models.model,
-            device=models.device,
-            dtype=models.dtype.value,
-            quantize=models.quantize.value,
-        )
+        editor = models.load()
         settings = editor.options(
             **sampling.given,
             size=frame.size.value,

@@ -141,15 +141,9 @@ def _make(
         UsageError: the folder holds pictures made with other settings.
     """
     from editar_cli.benchmarks.maps import map_jobs, session_of
-    from editar_cli.editor import Editor
 
     with messages.working("loading the model"):
-        editor = Editor.load(
-            models.model,
-            device=models.device,
-            dtype=models.dtype.value,
-            quantize=models.quantize.value,
-        )
+        editor = models.load()
     chosen = editor.options(
         **sampling.given,
         size="model",

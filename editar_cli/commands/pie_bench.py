@@ -130,15 +130,10 @@ def _make(
         UsageError: the folder holds pictures made with other settings.
     """
     from editar_cli.benchmarks.pie_bench import edit_jobs
-    from editar_cli.editor import Editor, EditSession
+    from editar_cli.editor import EditSession
 
     with messages.working("loading the model"):
-        editor = Editor.load(
-            models.model,
-            device=models.device,
-            dtype=models.dtype.value,
-            quantize=models.quantize.value,
-        )
+        editor = models.load()
     chosen = editor.options(
         **sampling.given,
         size="source" if preserve else "model",

@@ -217,7 +217,7 @@ def translate(
         return
 
     def open_session() -> Session:
-        from editar_cli.editor import Editor, choose_device, threads_beside
+        from editar_cli.editor import choose_device, threads_beside
         from editar_cli.translator import MapSession, TranslateSession
 
         session: MapSession | TranslateSession
@@ -230,12 +230,7 @@ def translate(
             session = MapSession(settings.on(str(chosen_device)), config.extractors)
             slots = 1
         else:
-            editor = Editor.load(
-                models.model,
-                device=models.device,
-                dtype=models.dtype.value,
-                quantize=models.quantize.value,
-            )
+            editor = models.load()
             chosen = editor.options(
                 **sampling.given, size=frame.size.value, fit=frame.fit_given, translating=True
             )

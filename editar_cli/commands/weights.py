@@ -1,4 +1,4 @@
-"""``editar weights``: list, pull, find, verify and convert models.
+"""``editar weights``: list, pull, find, verify, convert and merge models.
 
 Results go to standard output, everything else to standard error.
 """
@@ -7,16 +7,19 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from editar_cli.console import Messages
 from editar_cli.errors import UsageError
 
+if TYPE_CHECKING:
+    import torch
+
 app = typer.Typer(
     name="weights",
-    help="List, pull, find, verify and convert models.",
+    help="List, pull, find, verify, convert and merge models.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -164,6 +167,40 @@ def verify_model(
     typer.echo(f"{path}: ok, names and shapes fit, {files} files as recorded")
 
 
+@app.command("merge")
+def merge_loras(
+    model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A name, or a bundle folder.")],
+    lora: Annotated[
+        list[str],
+        typer.Option("--lora", metavar="DIR[:SCALE]", help="A LoRA adapter; again for more."),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Bundle folder to write.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Default: the folder's name.")
+    ] = None,
+    dtype: Annotated[
+        StoredDType, typer.Option("--dtype", help="Number format of the transformer on disk.")
+    ] = StoredDType.KEEP,
+    quiet: QuietOption = False,
+) -> None:
+    """Add LoRA adapters to a model for good; the new bundle's folder is printed."""
+    from editar_cli.checkpoints.lora import LoraChoice
+    from editar_cli.checkpoints.merge import merge
+    from editar_cli.checkpoints.registry import resolve_model
+
+    merge(
+        resolve_model(model),
+        [LoraChoice.parse(text) for text in lora],
+        output,
+        name=name,
+        dtype=_torch_dtype(dtype),
+        progress=Messages(quiet=quiet).info,
+    )
+    typer.echo(output)
+
+
 @app.command("convert")
 def convert_files(
     transformer: Annotated[
@@ -216,17 +253,9 @@ def convert_files(
     quiet: QuietOption = False,
 ) -> None:
     """Make a bundle of published files; the bundle's folder is printed."""
-    import torch
-
     from editar_cli.checkpoints.convert import convert
     from editar_cli.text import T5_HUB_ID
 
-    formats = {
-        StoredDType.KEEP: None,
-        StoredDType.FLOAT32: torch.float32,
-        StoredDType.BFLOAT16: torch.bfloat16,
-        StoredDType.FLOAT16: torch.float16,
-    }
     convert(
         transformer,
         vq,
@@ -235,7 +264,19 @@ def convert_files(
         text=text or T5_HUB_ID,
         n_head=n_head,
         start_grid=start_grid,
-        dtype=formats[dtype],
+        dtype=_torch_dtype(dtype),
         progress=Messages(quiet=quiet).info,
     )
     typer.echo(output)
+
+
+def _torch_dtype(stored: StoredDType) -> "torch.dtype | None":
+    import torch
+
+    formats = {
+        StoredDType.KEEP: None,
+        StoredDType.FLOAT32: torch.float32,
+        StoredDType.BFLOAT16: torch.bfloat16,
+        StoredDType.FLOAT16: torch.float16,
+    }
+    return formats[stored]

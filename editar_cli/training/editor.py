@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ from editar_cli.errors import TrainingError
 from editar_cli.models.gpt import EditARTransformer, GPTConfig
 from editar_cli.models.vq import VQConfig, VQTokenizer
 from editar_cli.sheets import save_rows
-from editar_cli.text import MiniLMEncoder, TextEncoder
+from editar_cli.text import CachedTextEncoder, MiniLMEncoder
+from editar_cli.training.adapters import add_adapters, save_adapters
 from editar_cli.training.cutouts import split_cutouts
 from editar_cli.training.distillation import Teacher, distillation_mse
 from editar_cli.training.initialisation import initialise
@@ -28,6 +29,10 @@ from editar_cli.training.losses import code_cross_entropy
 from editar_cli.training.pairs import PairDataset, TokenizedPairs, read_captions, tokenize_pairs
 from editar_cli.training.photos import split, split_photos
 from editar_cli.training.recipe import EditorRecipe
+from editar_cli.training.texts import TextTable
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 
 @dataclass(frozen=True)
@@ -112,10 +117,15 @@ class EditorStage:
         self.recipe = recipe
         self.device = device
         self.start = load_start(init, recipe)
-        self.text_encoder = self.start.text_encoder
         self.tokenizer = self.start.tokenizer.to(device).eval().requires_grad_(False)
         self.config = self.start.config.transformer
         self.module: nn.Module = self.start.transformer.requires_grad_(True)
+        self.adapted: PeftModel | None = None
+        if recipe.lora is not None:
+            if not (init / "config.json").exists():
+                raise TrainingError(f"[lora]: adapters need a trained model; {init} is no bundle")
+            torch.manual_seed(recipe.run.seed)
+            self.adapted = add_adapters(self.start.transformer, recipe.lora)
         self.teacher = Teacher(recipe.teacher).to(device) if recipe.distillation_weight else None
         if self.teacher is not None and self.config.adapter_dim != self.teacher.dim:
             raise TrainingError(
@@ -154,6 +164,13 @@ class EditorStage:
 
         self.kept_pairs = prepare("kept", True, recipe.validation_pairs)
         self.pairs = prepare("train", False, recipe.pairs)
+        self.texts = TextTable(
+            self.start.text_encoder,
+            [*self.pairs.instructions, *self.kept_pairs.instructions],
+            device=device,
+            dtype=torch.bfloat16 if recipe.run.dtype == "bfloat16" else torch.float32,
+            report=lambda done, total: report(done, total, {"instructions": float(done)}),
+        )
 
     @property
     def transformer(self) -> EditARTransformer:
@@ -236,7 +253,11 @@ class EditorStage:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the bundle as it now stands, in half precision."""
+        """Write the bundle as it now stands, in half precision, or the adapters as ``lora/``."""
+        if self.adapted is not None:
+            config = self.start.config
+            save_adapters(self.adapted, folder / "lora", base=config.name, training=config.training)
+            return
         save_bundle(
             folder / "bundle",
             config=self.start.config,
@@ -262,7 +283,7 @@ class EditorStage:
         chosen = np.array(list(seen.values()))
         batch = self._batch(self.kept_pairs, chosen, torch.full((len(chosen),), 0.5))
         requests = [
-            Request(source_codes=batch.sources[i], text=batch.text[i], seed=i)
+            Request(source_codes=batch.sources[i], text=batch.text[i].float(), seed=i)
             for i in range(len(chosen))
         ]
         sampling = self.start.config.sampling
@@ -281,11 +302,10 @@ class EditorStage:
 
     def _batch(self, pairs: TokenizedPairs, rows: np.ndarray, draws: Tensor) -> Batch:
         index = torch.from_numpy(rows)
-        text = self.text_encoder.encode([pairs.instructions[i] for i in rows])
         return Batch(
             pairs.sources[index].long().to(self.device),
             pairs.targets[index].long().to(self.device),
-            text.to(self.device),
+            self.texts([pairs.instructions[i] for i in rows]),
             draws.to(self.device),
         )
 
@@ -297,7 +317,7 @@ class Start:
     config: BundleConfig
     transformer: EditARTransformer
     tokenizer: VQTokenizer
-    text_encoder: TextEncoder
+    text_encoder: CachedTextEncoder
     text_folder: Path | None
 
 
@@ -313,6 +333,8 @@ def load_start(folder: Path, recipe: EditorRecipe) -> Start:
     """
     if (folder / "config.json").exists():
         bundle = load_bundle(folder)
+        text_encoder = bundle.text_encoder
+        assert isinstance(text_encoder, CachedTextEncoder)
         inside = folder / bundle.config.text.path
         tokenizer = bundle.tokenizer
         if recipe.tokenizer:
@@ -327,7 +349,7 @@ def load_start(folder: Path, recipe: EditorRecipe) -> Start:
             ),
             transformer=bundle.transformer,
             tokenizer=tokenizer,
-            text_encoder=bundle.text_encoder,
+            text_encoder=text_encoder,
             text_folder=inside if inside.is_dir() else None,
         )
     needed = ("tokenizer.safetensors", "tokenizer.json", "text")

@@ -10,7 +10,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from editar_cli.errors import TrainingError
+from editar_cli.tensorfiles import few
+from editar_cli.training.averaging import WeightAverage
 from editar_cli.training.recipe import RunConfig, ScheduleConfig, dump_recipe
 
 CHECKPOINT = "checkpoint.pt"
@@ -80,9 +83,10 @@ def fit(
         lr=schedule.learning_rate,
         betas=schedule.betas,
     )
+    average = WeightAverage(stage.module, schedule.ema) if schedule.ema else None
     step = 0
     if checkpoint.exists():
-        step = _restore(checkpoint, stage, optimizer)
+        step = _restore(checkpoint, stage, optimizer, average)
 
     stop = _Interrupt()
     batches = stage.batches(step)
@@ -107,6 +111,8 @@ def fit(
             norm = nn.utils.clip_grad_norm_(stage.module.parameters(), schedule.clip)
             optimizer.step()
             step += 1
+            if average is not None:
+                average.update(step)
             for name, value in {"loss": loss.item(), "norm": norm.item(), **figures}.items():
                 sums[name] = sums.get(name, 0.0) + value
             counted += 1
@@ -118,17 +124,20 @@ def fit(
                 sums, counted, started = {}, 0, time.monotonic()
             if step % run.validate_every == 0 or step == schedule.steps:
                 stage.module.eval()
-                figures = stage.validate(output, step)
+                with _result_weights(average):
+                    figures = stage.validate(output, step)
                 stage.module.train()
                 log.write(step, figures)
                 report(step, schedule.steps, figures)
                 started = time.monotonic()
             if time.monotonic() - saved > 60 * run.checkpoint_minutes:
-                _save(checkpoint, stage, optimizer, step)
-                stage.save(output)
+                _save(checkpoint, stage, optimizer, average, step)
+                with _result_weights(average):
+                    stage.save(output)
                 saved = time.monotonic()
-    _save(checkpoint, stage, optimizer, step)
-    stage.save(output)
+    _save(checkpoint, stage, optimizer, average, step)
+    with _result_weights(average):
+        stage.save(output)
     if stop.asked:
         raise TrainingError(f"stopped at step {step}; the same command with --resume goes on")
 
@@ -143,24 +152,63 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
     ]
 
 
-def _save(path: Path, stage: Stage, optimizer: torch.optim.Optimizer, step: int) -> None:
+def trained_state(module: nn.Module) -> dict[str, Tensor]:
+    """The state of a module without what is frozen: of a model with adapters, the adapters."""
+    frozen = {name for name, p in module.named_parameters() if not p.requires_grad}
+    # Buffers of a frozen model are its own, too.
+    kept = dict(module.named_parameters()) if frozen else module.state_dict()
+    return {name: value.detach() for name, value in kept.items() if name not in frozen}
+
+
+def load_trained_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Take up what :func:`trained_state` gave.
+
+    Raises:
+        RuntimeError: names or shapes differ.
+    """
+    if missing := trained_state(module).keys() ^ state.keys():
+        raise RuntimeError(f"{few(missing)} is in one of them only")
+    module.load_state_dict(dict(state), strict=False)
+
+
+def _result_weights(average: WeightAverage | None) -> AbstractContextManager[None]:
+    """What is validated and written: the averaged weights where there are any."""
+    return nullcontext() if average is None else average.in_place()
+
+
+def _save(
+    path: Path,
+    stage: Stage,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+    step: int,
+) -> None:
     temporary = path.with_suffix(".partial")
     state = {
         "step": step,
-        "module": stage.module.state_dict(),
+        "module": trained_state(stage.module),
         "optimizer": optimizer.state_dict(),
         "stage": stage.state(),
+        "average": None if average is None else average.state(),
     }
     torch.save(state, temporary)
     os.replace(temporary, path)
 
 
-def _restore(path: Path, stage: Stage, optimizer: torch.optim.Optimizer) -> int:
+def _restore(
+    path: Path,
+    stage: Stage,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+) -> int:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        stage.module.load_state_dict(state["module"])
+        load_trained_state(stage.module, state["module"])
         stage.load_state(state["stage"])
         optimizer.load_state_dict(state["optimizer"])
+        if average is not None:
+            # A run that averages only from here on starts with what it has.
+            average.load_state(state["average"] or average.of_module())
     except (RuntimeError, KeyError, ValueError, EOFError) as error:
         raise TrainingError(f"{path}: does not fit this recipe or is damaged: {error}") from error
     return int(state["step"])

@@ -34,6 +34,9 @@ class ScheduleConfig:
         weight_decay: on matrices only.
         betas: AdamW's moments.
         clip: largest gradient norm.
+        ema: decay per step, [0, 1), of a moving average of the weights; the average is what is
+            validated and written as the result. 0 is without. It pays where many steps follow:
+            the last 1 / (1 - ema) of them count.
     """
 
     steps: int = 1000
@@ -44,12 +47,15 @@ class ScheduleConfig:
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.95)
     clip: float = 1.0
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         _positive("schedule", steps=self.steps, batch_size=self.batch_size, clip=self.clip)
         _positive("schedule", learning_rate=self.learning_rate)
         if not 0.0 <= self.decay <= 1.0:
             raise UsageError(f"schedule.decay {self.decay}: must be between 0 and 1")
+        if not 0.0 <= self.ema < 1.0:
+            raise UsageError(f"schedule.ema {self.ema}: must be from 0 to below 1")
 
     def rate(self, step: int) -> float:
         """Learning rate of optimiser step ``step``, counted from 0."""
@@ -84,6 +90,32 @@ class RunConfig:
         if self.dtype not in {"bfloat16", "float32"}:
             raise UsageError(f"run.dtype {self.dtype}: must be bfloat16 or float32")
         _positive("run", log_every=self.log_every, validate_every=self.validate_every)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings:
+    """Low-rank adapters (arXiv 2106.09685): they alone are trained, the model stays as it is.
+
+    Args:
+        rank: of each adapter, r.
+        alpha: what an adapter gives counts alpha / r times.
+        dropout: on what an adapter is given, in training.
+        targets: names of linear layers, those of all blocks: "qkv" and "out" of the attention,
+            "gate_up" and "down" of the feed-forward part; also "fc1" and "fc2", the projection of
+            the text, and "head".
+    """
+
+    rank: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ("qkv", "out", "gate_up", "down")
+
+    def __post_init__(self) -> None:
+        _positive("lora", rank=self.rank, alpha=self.alpha)
+        if not 0.0 <= self.dropout < 1.0:
+            raise UsageError(f"lora.dropout {self.dropout}: must be from 0 to below 1")
+        if not self.targets:
+            raise UsageError("lora.targets: name at least one kind of layer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +225,7 @@ class EditorRecipe:
         translation: the same for ``translate``, where it differs.
         extractors: the bundle's list of map extractors for each mode (``BundleConfig``); empty
             leaves what the start has.
+        lora: train adapters on a bundle instead of all its weights; the result is the adapters.
     """
 
     image_size: int = 128
@@ -217,6 +250,7 @@ class EditorRecipe:
     sampling: dict[str, Any] = field(default_factory=dict)
     translation: dict[str, Any] = field(default_factory=dict)
     extractors: dict[str, Any] = field(default_factory=dict)
+    lora: LoraSettings | None = None
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
@@ -295,8 +329,9 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
     values: dict[str, Any] = {}
     for name, value in table.items():
         hint = hints[name]
-        if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-            values[name] = _build(typing.cast(type, hint), value, f"{where} [{name}]")
+        tables = [kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind)]
+        if tables and isinstance(value, dict):
+            values[name] = _build(typing.cast(type, tables[0]), value, f"{where} [{name}]")
         else:
             values[name] = _checked(hint, value, f"{where}: {name}")
     return kind(**values)
@@ -306,6 +341,8 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
     if origin is tuple and isinstance(value, list):
         kinds = typing.get_args(hint)
+        if kinds[-1] is Ellipsis:
+            return tuple(_checked(kinds[0], item, where) for item in value)
         if len(value) != len(kinds):
             raise UsageError(f"{where} = {value!r}: must have {len(kinds)} values")
         return tuple(_checked(k, v, where) for k, v in zip(kinds, value, strict=True))

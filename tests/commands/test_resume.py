@@ -12,6 +12,7 @@ import pytest
 
 from tests.commands.test_edit import photo
 from tests.conftest import subprocess_settings
+from tests.lora_files import tiny_lora_layers, write_lora
 
 
 @pytest.fixture
@@ -47,6 +48,25 @@ def contents(folder):
 
 def lines(folder):
     return [json.loads(text) for text in (Path(folder) / "manifest.jsonl").read_text().splitlines()]
+
+
+def test_a_picture_is_made_again_when_its_adapter_was_trained_on(edit, tmp_path):
+    photo(tmp_path / "photos/0.png")
+    lora = write_lora(tmp_path / "look", tiny_lora_layers(dim=32))
+    command = ("photos", "x", "-o", "out", "--lora", f"{lora}:0.5", "--json")
+
+    def status():
+        done = edit(*command)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["status"]
+
+    assert [status(), status()] == ["done", "skipped"]
+    before = contents(tmp_path / "out")
+    write_lora(tmp_path / "look", tiny_lora_layers(dim=32, seed=1))
+    assert status() == "done"
+    assert contents(tmp_path / "out") != before
+    missing = edit("photos", "x", "--lora", "nowhere")
+    assert missing.returncode == 2 and b"--lora nowhere: no such folder" in missing.stderr
 
 
 def test_changed_settings_are_named_and_done_again(edit, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 from editar_cli.checkpoints.native import read_config
@@ -14,6 +15,7 @@ from editar_cli.commands.weights import app
 from editar_cli.errors import CheckpointError, UsageError
 from tests.bundle_files import write_tiny_bundle
 from tests.fake_hub import FakeHub, install_fake_hub
+from tests.lora_files import tiny_lora_layers, write_lora
 from tests.published_files import t2i_state, write_editar, write_vq
 
 
@@ -160,3 +162,18 @@ def test_convert_prints_the_bundle_and_reports_on_stderr(tmp_path: Path) -> None
     assert quiet.stderr == ""
     assert read_config(tmp_path / "out").text.path == "someone/t5"
     assert isinstance(weights(*arguments).exception, UsageError), "--n-head is needed"
+
+
+def test_merge_writes_a_bundle_and_prints_its_folder(tiny_bundle: Path, tmp_path: Path) -> None:
+    lora = write_lora(tmp_path / "look", tiny_lora_layers(dim=32))
+    output = tmp_path / "merged"
+    result = weights(
+        "merge", tiny_bundle, "--lora", f"{lora}:0.5", "-o", output, "--dtype", "bfloat16"
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == str(output)
+    stored = load_file(output / "transformer.safetensors")
+    assert {value.dtype for value in stored.values()} == {torch.bfloat16}
+    assert weights("verify", output).exit_code == 0
+    none = weights("merge", tiny_bundle, "-o", output)
+    assert none.exit_code == 2

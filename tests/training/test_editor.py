@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from editar_cli.checkpoints.lora import LORA_WEIGHTS, LoraChoice
 from editar_cli.checkpoints.minilm import write_minilm
 from editar_cli.checkpoints.native import load_bundle
 from editar_cli.conditioning import Dropped
@@ -22,6 +23,7 @@ from editar_cli.synthesis.local import LOCAL_EFFECTS
 from editar_cli.training import editor
 from editar_cli.training.distillation import Teacher
 from editar_cli.training.editor import load_start, noisy_context, teacher_forcing
+from editar_cli.training.loop import CHECKPOINT
 from editar_cli.training.recipe import EditorRecipe, load_recipe
 from editar_cli.training.run import train
 from tests.bert_files import write_tiny_bert
@@ -190,6 +192,50 @@ def test_a_bundle_is_continued_with_its_own_shape(run: Path, data: Path, tmp_pat
     assert after.config.training == {"data": "painted pictures", "more": 1}
     for name, value in before.transformer.state_dict().items():
         torch.testing.assert_close(after.transformer.state_dict()[name], value, rtol=0, atol=1e-5)
+
+
+LORA = ("lora.rank=4", "schedule.steps=6", "schedule.learning_rate=2e-3")
+
+
+def test_a_lora_is_trained_alone_and_changes_what_the_bundle_says(
+    run: Path, data: Path, tmp_path: Path
+):
+    output = run_editor(data, run / "bundle", tmp_path / "lora", *LORA)
+    assert not (output / "bundle").exists()
+    base = load_bundle(run / "bundle")
+    adapted = load_bundle(run / "bundle", loras=[LoraChoice(path=output / "lora")])
+    changed = {
+        name
+        for name, value in base.transformer.state_dict().items()
+        if not torch.equal(value, adapted.transformer.state_dict()[name])
+    }
+    kinds = {name.split(".")[-2] for name in changed}
+    assert kinds == {"qkv", "out", "gate_up", "down"} and len(changed) == 2 * 4
+    # Neither the model's weights nor their moments are stored again.
+    assert (output / CHECKPOINT).stat().st_size < 200_000 < (run / CHECKPOINT).stat().st_size
+
+
+def test_an_interrupted_lora_ends_bit_for_bit_like_the_undisturbed_one(
+    run: Path, data: Path, tmp_path: Path
+):
+    def interrupt(step: int, steps: int, figures: dict[str, float]) -> None:
+        if "loss" in figures and step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    settings = (*LORA, "lora.dropout=0.2", "schedule.ema=0.5")
+    whole = run_editor(data, run / "bundle", tmp_path / "whole", *settings)
+    with pytest.raises(TrainingError, match="stopped at step"):
+        run_editor(data, run / "bundle", tmp_path / "parts", *settings, report=interrupt)
+    parts = run_editor(data, run / "bundle", tmp_path / "parts", *settings, resume=True)
+    first, second = (load_file(f / "lora" / LORA_WEIGHTS) for f in (whole, parts))
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+def test_a_lora_needs_a_model(data: Path, start: Path, tmp_path: Path):
+    with pytest.raises(TrainingError, match=r"adapters need a trained model; .* is no bundle"):
+        run_editor(data, start, tmp_path / "run", *LORA)
 
 
 @pytest.fixture(scope="module")

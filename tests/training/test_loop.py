@@ -93,6 +93,49 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_undisturbed_one(tmp_path: Path):
     assert_equal_states(whole["optimizer"]["state"], parts["optimizer"]["state"])
 
 
+def test_a_run_with_averaged_weights_writes_them_and_goes_on_with_its_own(tmp_path: Path):
+    class Seen(LineStage):
+        def loss(self, batch: Tensor, step: int) -> tuple[Tensor, dict[str, float]]:
+            self.weights = [p.detach().clone() for p in self.module.parameters()]
+            return super().loss(batch, step)
+
+        def validate(self, folder: Path, step: int) -> dict[str, float]:
+            self.validated = [p.detach().clone() for p in self.module.parameters()]
+            return {}
+
+    plain, averaged = Seen(), Seen(ema=0.9)
+    for name, stage in (("plain", plain), ("averaged", averaged)):
+        fit(stage, tmp_path / name, device=CPU)
+    # What is trained is the same with and without.
+    for a, b in zip(plain.weights, averaged.weights, strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(plain.module.parameters(), averaged.module.parameters(), strict=True):
+        assert torch.equal(a, b)
+    written = torch.load(tmp_path / "averaged" / "result.pt").values()
+    for own, mean, result in zip(plain.validated, averaged.validated, written, strict=True):
+        assert torch.equal(mean, result) and not torch.equal(own, mean)
+
+
+def test_a_resumed_run_has_the_average_of_an_undisturbed_one(tmp_path: Path):
+    fit(LineStage(ema=0.9), tmp_path / "whole", device=CPU)
+    with pytest.raises(TrainingError, match="stopped at step 6"):
+        fit(LineStage(ema=0.9, stop_at=5), tmp_path / "parts", device=CPU)
+    fit(LineStage(ema=0.9), tmp_path / "parts", device=CPU, resume=True)
+    results = [torch.load(tmp_path / run / "result.pt") for run in ("whole", "parts")]
+    assert_equal_states(*results)
+
+
+def test_a_run_begun_without_an_average_can_go_on_with_one(tmp_path: Path):
+    fit(LineStage(steps=4, decay=0.0), tmp_path, device=CPU)
+    before = torch.load(tmp_path / "result.pt")
+    stage = LineStage(steps=5, decay=0.0, ema=0.5)
+    fit(stage, tmp_path, device=CPU, resume=True)
+    own = stage.module.state_dict()
+    for name, value in torch.load(tmp_path / "result.pt").items():
+        # The decay of step 5 is 6 / 15 still.
+        torch.testing.assert_close(value, before[name] * 0.4 + own[name] * 0.6)
+
+
 class CountingStage(LineStage):
     """What it learns hangs on something that is no part of its module."""
 

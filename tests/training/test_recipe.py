@@ -14,6 +14,7 @@ from editar_cli.synthesis.local import LOCAL_EFFECTS
 from editar_cli.training.recipe import (
     DepthRecipe,
     EditorRecipe,
+    LoraSettings,
     RunConfig,
     ScheduleConfig,
     TokenizerRecipe,
@@ -46,6 +47,23 @@ def test_a_file_and_overrides_on_top_make_a_recipe(tmp_path: Path):
     assert (recipe.run.device, recipe.run.seed) == ("cpu", 3)
 
 
+def test_a_table_of_adapters_is_optional_and_checked(tmp_path: Path):
+    file = recipe_file(tmp_path, '[lora]\nrank = 8\nalpha = 8\ntargets = ["qkv", "fc1"]\n')
+    assert load_recipe(EditorRecipe, None).lora is None
+    lora = load_recipe(EditorRecipe, file).lora
+    assert lora == LoraSettings(rank=8, alpha=8.0, targets=("qkv", "fc1"))
+    assert load_recipe(EditorRecipe, None, ["lora.rank=2"]).lora == LoraSettings(rank=2)
+    for change, said in (
+        ("lora.rank=0", "lora.rank 0: must be above 0"),
+        ("lora.dropout=1.0", "lora.dropout 1.0: must be from 0 to below 1"),
+        ("lora.targets=[]", "lora.targets: name at least one"),
+        ("lora.targets=[3]", "lora.*: targets = 3: must be str"),
+        ("lora.size=3", r"\[lora\]: unknown key 'size'"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            load_recipe(EditorRecipe, file, [change])
+
+
 def test_without_a_file_the_defaults_hold():
     assert load_recipe(TokenizerRecipe, None) == TokenizerRecipe()
 
@@ -61,6 +79,7 @@ def test_without_a_file_the_defaults_hold():
         ("schedule = 3", r"schedule = 3: must be ScheduleConfig"),
         ("[schedule]\nsteps = 0", r"schedule.steps 0: must be above 0"),
         ("[schedule]\ndecay = 1.5", r"schedule.decay 1.5: must be between 0 and 1"),
+        ("[schedule]\nema = 1.0", r"schedule.ema 1.0: must be from 0 to below 1"),
         ('[run]\ndtype = "float16"', r"run.dtype float16: must be bfloat16 or float32"),
         ("map_share = 1.2", r"map_share 1.2: must be between 0 and 1"),
         ("steps = ", r"not valid TOML"),
