@@ -29,7 +29,7 @@ _LOWER = frozenset(
     | {"lpips_unedit_part", "mse_unedit_part"}
 )
 _HIGHER = frozenset(
-    {"edges", "psnr_outside", "psnr_unedit_part", "ssim_unedit_part"}
+    {"way", "edges", "psnr_outside", "psnr_unedit_part", "ssim_unedit_part"}
     | {"clip_similarity_target_image", "clip_similarity_target_image_edit_part"}
 )
 
@@ -122,9 +122,17 @@ def _pie_rows(record: Mapping[str, Any]) -> list[RunRow]:
 
 
 def _mini_rows(record: Mapping[str, Any]) -> list[RunRow]:
-    rows = [
-        (row, {name: row[name] for name in ("ratio", "edges", "changed")}) for row in record["rows"]
-    ]
+    """Beside the rows' own figures ``way``: how much of the way to the true edit was gone.
+
+    It is 1 less the ratio, and 0 where the output lies farther from the truth than the source: the
+    mean ratio is at the mercy of a few outputs that went far too far, the mean way is not.
+    """
+    rows = []
+    for row in record["rows"]:
+        way = None if row["ratio"] is None else max(0.0, 1 - row["ratio"])
+        rows.append(
+            (row, {"way": way, **{name: row[name] for name in ("ratio", "edges", "changed")}})
+        )
     for row in record["local_rows"]:
         inside = row["output_inside"] / max(row["source_inside"], 1e-6)
         rows.append((row, {"ratio_inside": inside, "psnr_outside": row["psnr_outside"]}))
@@ -169,7 +177,7 @@ class Comparison:
         group: the rows it is of; ``None`` for all.
         means: of each run.
         differences: of each run after the first, to the first; p is adjusted for all comparisons
-            made at once.
+            over all rows, or for all in groups.
     """
 
     figure: str
@@ -230,15 +238,28 @@ def compare(runs: Sequence[BenchRun]) -> list[Comparison]:
 
 
 def _adjusted(found: Sequence[Comparison]) -> list[Comparison]:
-    """The same with every p adjusted for all of them."""
-    raw = [d.p for one in found for d in one.differences if d.p is not None]
-    fair = iter(holm(raw))
+    """The same with every p adjusted for all comparisons that answer the same question.
+
+    Whether runs differ over all rows is one question, in which groups they do another.
+    """
+    fair = {}
+    for overall in (True, False):
+        p_values = {
+            (i, j): difference.p
+            for i, one in enumerate(found)
+            for j, difference in enumerate(one.differences)
+            if difference.p is not None and (one.group is None) == overall
+        }
+        fair.update(zip(p_values, holm(list(p_values.values())), strict=True))
     return [
         replace(
             one,
-            differences=[d if d.p is None else replace(d, p=next(fair)) for d in one.differences],
+            differences=[
+                replace(difference, p=fair.get((i, j)))
+                for j, difference in enumerate(one.differences)
+            ],
         )
-        for one in found
+        for i, one in enumerate(found)
     ]
 
 
@@ -282,7 +303,10 @@ def comparison_record(runs: Sequence[BenchRun], found: Sequence[Comparison]) -> 
     return {
         "benchmark": runs[0].benchmark,
         "runs": [run.name for run in runs],
-        "comparisons": sum(len(one.differences) for one in found),
+        "comparisons": {
+            "overall": sum(len(one.differences) for one in found if one.group is None),
+            "groups": sum(len(one.differences) for one in found if one.group is not None),
+        },
         "figures": figures,
     }
 
@@ -304,7 +328,7 @@ def conclusion(runs: Sequence[BenchRun], found: Sequence[Comparison]) -> list[st
             lines.append(f"{run.name}: real over all rows are {', '.join(real)}{by_group}")
         else:
             lines.append(f"{run.name}: no difference over all rows is real{by_group}")
-    comparisons = sum(len(one.differences) for one in found)
+    comparisons = sum(len(one.differences) for one in groups)
     needed = least_pairs(comparisons)
     if groups and all(d.pairs < needed for one in groups for d in one.differences):
         lines.append(

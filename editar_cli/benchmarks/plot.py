@@ -66,21 +66,20 @@ class Plot:
     Args:
         x_title, y_title: what the axes show.
         series: at least one spot in all.
-        marks: spots to compare with, hollow and not joined.
     """
 
     x_title: str
     y_title: str
     series: Sequence[Series]
-    marks: Sequence[Spot] = ()
 
 
 class _Canvas(Protocol):
     def line(self, ends: tuple[float, float, float, float], colour: str, width: float) -> None: ...
 
-    def dot(self, x: float, y: float, radius: float, colour: str, *, hollow: bool) -> None: ...
+    def dot(self, x: float, y: float, radius: float, colour: str) -> None: ...
 
-    def text(self, x: float, y: float, text: str, anchor: Anchor) -> None: ...
+    def text(self, x: float, y: float, text: str, anchor: Anchor) -> None:
+        """Its middle is at y; white around it parts it from lines."""
 
 
 class _Svg:
@@ -98,17 +97,14 @@ class _Svg:
             f'stroke-width="{width:g}"/>'
         )
 
-    def dot(self, x: float, y: float, radius: float, colour: str, *, hollow: bool) -> None:
-        fill = "#ffffff" if hollow else colour
-        self.parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{fill}" stroke="{colour}" '
-            'stroke-width="1.5"/>'
-        )
+    def dot(self, x: float, y: float, radius: float, colour: str) -> None:
+        self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{colour}"/>')
 
     def text(self, x: float, y: float, text: str, anchor: Anchor) -> None:
         self.parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{INK}" '
-            f'dominant-baseline="central">{escape(text)}</text>'
+            f'dominant-baseline="central" stroke="#ffffff" stroke-width="3" paint-order="stroke">'
+            f"{escape(text)}</text>"
         )
 
     def finished(self) -> str:
@@ -127,19 +123,25 @@ class _Picture:
         scaled = [end * self.scale for end in ends]
         self.pen.line(scaled, fill=colour, width=round(width * self.scale))
 
-    def dot(self, x: float, y: float, radius: float, colour: str, *, hollow: bool) -> None:
+    def dot(self, x: float, y: float, radius: float, colour: str) -> None:
         box = [(x - radius), (y - radius), (x + radius), (y + radius)]
         self.pen.ellipse(
             [edge * self.scale for edge in box],
-            fill="#ffffff" if hollow else colour,
-            outline=colour,
-            width=round(1.5 * self.scale),
+            fill=colour,
         )
 
     def text(self, x: float, y: float, text: str, anchor: Anchor) -> None:
         place = {"start": "lm", "middle": "mm", "end": "rm"}[anchor]
         where = (x * self.scale, y * self.scale)
-        self.pen.text(where, text, fill=INK, font=self.font, anchor=place)
+        self.pen.text(
+            where,
+            text,
+            fill=INK,
+            font=self.font,
+            anchor=place,
+            stroke_width=round(1.5 * self.scale),
+            stroke_fill="#ffffff",
+        )
 
     def finished(self) -> Image.Image:
         size = (WIDTH * SHARPNESS, HEIGHT * SHARPNESS)
@@ -190,7 +192,7 @@ class _Axis:
 
 
 def _draw(plot: Plot, canvas: _Canvas) -> None:
-    spots = [*(spot for series in plot.series for spot in series.spots), *plot.marks]
+    spots = [spot for series in plot.series for spot in series.spots]
     x_values = [value for spot in spots for value in (spot.x, *(spot.x_bounds or ()))]
     y_values = [value for spot in spots for value in (spot.y, *(spot.y_bounds or ()))]
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
@@ -208,26 +210,25 @@ def _draw(plot: Plot, canvas: _Canvas) -> None:
     for number, series in enumerate(plot.series):
         colour = COLOURS[number % len(COLOURS)]
         places = [(across.at(spot.x), up.at(spot.y)) for spot in series.spots]
-        for before, after in pairwise(places) if series.joined else ():
-            canvas.line((*before, *after), colour, 2)
         for spot, (x, y) in zip(series.spots, places, strict=True):
             if spot.x_bounds is not None:
                 low, high = map(across.at, spot.x_bounds)
-                canvas.line((low, y, high, y), colour, 1)
+                canvas.line((low, y, high, y), _pale(colour), 1.5)
             if spot.y_bounds is not None:
                 low, high = map(up.at, spot.y_bounds)
-                canvas.line((x, low, x, high), colour, 1)
-            canvas.dot(x, y, 4, colour, hollow=False)
+                canvas.line((x, low, x, high), _pale(colour), 1.5)
+        for before, after in pairwise(places) if series.joined else ():
+            canvas.line((*before, *after), colour, 2)
+        for spot, (x, y) in zip(series.spots, places, strict=True):
+            canvas.dot(x, y, 4, colour)
             canvas.text(x + 8, y - 10, spot.label, "start")
         if len(plot.series) > 1:
             top = TOP + 14 + 18 * number
-            canvas.dot(right - 12, top, 4, colour, hollow=False)
+            canvas.dot(right - 12, top, 4, colour)
             canvas.text(right - 22, top, series.name, "end")
-    for spot in plot.marks:
-        x, y = across.at(spot.x), up.at(spot.y)
-        canvas.dot(x, y, 4, INK, hollow=True)
-        # Towards the middle, where there is room.
-        if x > (LEFT + right) / 2:
-            canvas.text(x - 9, y, spot.label, "end")
-        else:
-            canvas.text(x + 9, y, spot.label, "start")
+
+
+def _pale(colour: str) -> str:
+    """Halfway to white."""
+    parts = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "#" + "".join(f"{(part + 255) // 2:02x}" for part in parts)

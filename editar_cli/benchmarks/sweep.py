@@ -101,10 +101,19 @@ def grid(axes: Sequence[Axis]) -> list[GridPoint]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Figure:
-    """A figure of a benchmark's rows as a sweep shows it: ``flipped`` is 1 less the figure."""
+    """A figure of a benchmark's rows as a sweep shows it.
+
+    Args:
+        name: in the rows.
+        title: in tables.
+        axis: what an axis of the plot says; the title where nothing is said.
+        scale: it is shown times this.
+        flipped: 1 less the figure is shown.
+    """
 
     name: str
     title: str
+    axis: str = ""
     scale: float = 1.0
     flipped: bool = False
 
@@ -124,15 +133,11 @@ class _Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class _TradeOff:
-    """What is set against what, and what else the table shows."""
+    """What is set against what: the first figure of each that some run has, and the others."""
 
-    following: _Figure
-    preservation: _Figure
+    following: tuple[_Figure, ...]
+    preservation: tuple[_Figure, ...]
     others: tuple[_Figure, ...]
-
-    @property
-    def figures(self) -> tuple[_Figure, ...]:
-        return self.following, self.preservation, *self.others
 
 
 _PIE = {
@@ -143,17 +148,32 @@ _PIE_PLOTTED = ("clip_similarity_target_image_edit_part", "psnr_unedit_part")
 
 _TRADE_OFFS = {
     "mini": _TradeOff(
-        following=_Figure(name="ratio", title="way to the true edit", flipped=True),
-        preservation=_Figure(name="edges", title="edges kept"),
+        following=(
+            _Figure(
+                name="way", title="way gone %", axis="% of the way to the true edit", scale=100
+            ),
+        ),
+        preservation=(
+            _Figure(
+                name="changed",
+                title="left alone %",
+                axis="% of pixels left alone where nothing is asked",
+                scale=100,
+                flipped=True,
+            ),
+            _Figure(
+                name="edges", title="edges kept %", axis="% of the source's edges kept", scale=100
+            ),
+        ),
         others=(
-            _Figure(name="changed", title="changed unasked %", scale=100),
+            _Figure(name="ratio", title="mean ratio"),
             _Figure(name="ratio_inside", title="ratio inside"),
             _Figure(name="psnr_outside", title="PSNR outside"),
         ),
     ),
     "pie-bench": _TradeOff(
-        following=_PIE[_PIE_PLOTTED[0]],
-        preservation=_PIE[_PIE_PLOTTED[1]],
+        following=(_PIE["clip_similarity_target_image_edit_part"],),
+        preservation=(_PIE["psnr_unedit_part"],),
         others=tuple(figure for name, figure in _PIE.items() if name not in _PIE_PLOTTED),
     ),
 }
@@ -185,13 +205,24 @@ class SweepResult:
         return _TRADE_OFFS[self.points[0].run.benchmark]
 
     @property
-    def _shown(self) -> list[_Figure]:
-        """Figures that some run has; the two of the plot always."""
-        first, second, *others = self._trade_off.figures
-        return [first, second, *(f for f in others if any(self._means(f)))]
+    def _plotted(self) -> tuple[_Figure, _Figure]:
+        """Instruction following and preservation."""
+        following, preservation = (
+            next((figure for figure in figures if self._has(figure)), figures[0])
+            for figures in (self._trade_off.following, self._trade_off.preservation)
+        )
+        return following, preservation
 
-    def _means(self, figure: _Figure) -> list[bool]:
-        return [figure.of(swept.run).mean is not None for swept in self.points]
+    @property
+    def _shown(self) -> list[_Figure]:
+        """Figures that some run has; the two of the plot always, and first."""
+        every = self._trade_off
+        others = (*every.following, *every.preservation, *every.others)
+        plotted = self._plotted
+        return [*plotted, *(f for f in others if f not in plotted and self._has(f))]
+
+    def _has(self, figure: _Figure) -> bool:
+        return any(figure.of(swept.run).mean is not None for swept in self.points)
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Headers and a row of text for each point; figures with their 95 % intervals."""
@@ -229,31 +260,31 @@ class SweepResult:
         A line joins the points of the first axis, if its values are numbers; there is one line for
         each combination of the others.
         """
-        trade_off = self._trade_off
+        x, y = self._plotted
         first, *others = self.axes
         lines: dict[str, list[Spot]] = {}
         for swept in self.points:
-            following = trade_off.following.of(swept.run)
-            kept = trade_off.preservation.of(swept.run)
+            following, kept = x.of(swept.run), y.of(swept.run)
             values = swept.point.values
             name = ", ".join(f"{axis.flag} {values[axis.flag]}" for axis in others)
             if following.mean is None or kept.mean is None:
                 continue
             if float("inf") in (following.mean, kept.mean):
                 continue
+            label = Path(values[first.flag]).name
             spot = Spot(
-                x=trade_off.following.scale * following.mean,
-                y=trade_off.preservation.scale * kept.mean,
-                label=Path(values[first.flag]).name,
-                x_bounds=_bounds(following, trade_off.following.scale),
-                y_bounds=_bounds(kept, trade_off.preservation.scale),
+                x=x.scale * following.mean,
+                y=y.scale * kept.mean,
+                label=label if lines.get(name) else f"{first.flag} {label}",
+                x_bounds=_bounds(following, x.scale),
+                y_bounds=_bounds(kept, y.scale),
             )
             lines.setdefault(name, []).append(spot)
         if not lines:
             return None
         return Plot(
-            x_title=f"instruction following: {trade_off.following.title} \N{RIGHTWARDS ARROW}",
-            y_title=f"\N{UPWARDS ARROW} preservation: {trade_off.preservation.title}",
+            x_title=f"instruction following: {x.axis or x.title}",
+            y_title=f"preservation: {y.axis or y.title}",
             series=[
                 Series(name=name, spots=spots, joined=first.ordered)
                 for name, spots in lines.items()
@@ -262,17 +293,16 @@ class SweepResult:
 
     def missing(self) -> list[str]:
         """Figures of the plot that no point has."""
-        first, second, *_ = self._trade_off.figures
-        return [figure.title for figure in (first, second) if not any(self._means(figure))]
+        return [figure.title for figure in self._plotted if not self._has(figure)]
 
     def record(self) -> dict[str, object]:
         """All of it for JSON; figures by their names in the rows, not flipped and not scaled."""
-        trade_off = self._trade_off
+        following, preservation = self._plotted
         return {
             "benchmark": self.points[0].run.benchmark,
             "sweep": {axis.flag: list(axis.values) for axis in self.axes},
-            "following": trade_off.following.name,
-            "preservation": trade_off.preservation.name,
+            "following": following.name,
+            "preservation": preservation.name,
             "points": [
                 {
                     "values": dict(swept.point.values),

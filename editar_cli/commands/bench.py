@@ -240,8 +240,8 @@ def compare(
     """Line up runs of one benchmark and say which differences are real.
 
     Differences are taken picture by picture. Real are those whose 95 % bootstrap interval leaves 0
-    out and whose sign-flip test has p < 0.05, adjusted for all comparisons made. The last line on
-    standard output is everything as JSON.
+    out and whose sign-flip test has p < 0.05, adjusted for all figures over all rows, or for all
+    figures and groups. The last line on standard output is everything as JSON.
     """
     from editar_cli.benchmarks.compare import compare as line_up
     from editar_cli.benchmarks.compare import (

@@ -77,7 +77,7 @@ def test_two_runs_that_differ_by_chance_alone_do_not_differ(tmp_path):
     assert not any(one.differences[0].real for one in found)
     (line,) = conclusion(runs, found)
     assert line == (
-        f"{runs[1].name}: no difference over all rows is real; 0 of 8 differences by group are"
+        f"{runs[1].name}: no difference over all rows is real; 0 of 12 differences by group are"
     )
 
 
@@ -86,15 +86,15 @@ def test_what_differs_is_found_in_its_family_and_nowhere_else(tmp_path):
     second = read_run(mini(tmp_path / "b", lambda family: 0.6 - 0.3 * (family == "snow"), seed=2))
     found = compare([first, second])
     real = {(one.group, one.figure) for one in found if one.differences[0].real}
-    assert real == {(None, "ratio"), ("snow", "ratio")}
+    assert real == {(None, "way"), (None, "ratio"), ("snow", "way"), ("snow", "ratio")}
     snow = next(one for one in found if (one.group, one.figure) == ("snow", "ratio"))
     assert snow.differences[0].mean == pytest.approx(-0.3, abs=0.05)
     assert snow.verdicts() == ["better"], "a lower ratio is nearer to the truth"
     assert [mean.count for mean in snow.means] == [16, 16]
     (line,) = conclusion([first, second], found)
-    assert "real over all rows are ratio (better); 1 of 8 differences by group are" in line
+    assert "real over all rows are way (better), ratio (better); 2 of 12 differences" in line
     record = comparison_record([first, second], found)
-    assert record["comparisons"] == 10
+    assert record["comparisons"] == {"overall": 3, "groups": 12}
     figures = json.loads(json.dumps(record))["figures"]
     assert figures["ratio"]["groups"]["snow"]["differences"][0]["verdict"] == "better"
     assert figures["edges"]["differences"][0]["real"] is False
@@ -129,9 +129,9 @@ def test_too_few_photographs_for_a_verdict_by_family_are_told(tmp_path):
         for s in (0, 1)
     ]
     lines = conclusion(runs, compare(runs))
-    assert "real over all rows are ratio (better); 0 of 8" in lines[0]
+    assert "real over all rows are way (better), ratio (better); 0 of 12" in lines[0]
     assert lines[1] == (
-        "groups have too few pairs for any verdict: among 10 comparisons at least 9 are needed"
+        "groups have too few pairs for any verdict: among 12 comparisons at least 9 are needed"
     )
 
 
@@ -158,7 +158,7 @@ def test_rows_of_the_other_benchmarks_are_told_apart(tmp_path):
         "psnr_outside": 30.0,
     }
     run = read_run(write(tmp_path / "m", "mini", rows, local_rows=[local]))
-    assert run.figures == ["ratio", "edges", "changed", "ratio_inside", "psnr_outside"]
+    assert run.figures == ["way", "ratio", "edges", "changed", "ratio_inside", "psnr_outside"]
     assert run.groups == ["snow", "fog", "removal"]
     assert run.values("ratio") == {"a.jpg / snow": 0.5, "a.jpg / fog": 0.5}
     assert run.values("ratio_inside") == {"a.jpg / removal": 0.25}
@@ -184,3 +184,36 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     (tmp_path / "a" / "results.json").write_text("{}")
     with pytest.raises(UsageError, match="is no result of"):
         read_run(first)
+
+
+def test_the_way_is_gone_from_none_to_all_of_it(tmp_path):
+    rows = [
+        {"photo": str(i), "family": "snow", "ratio": ratio, "edges": None, "changed": None}
+        for i, ratio in enumerate((0.25, 1.0, 6.0, None))
+    ]
+    run = read_run(write(tmp_path / "m", "mini", rows, local_rows=[]))
+    assert list(run.values("way").values()) == [0.75, 0.0, 0.0, None]
+    assert run.mean("way").mean == 0.25
+
+
+def test_groups_that_cannot_be_told_apart_do_not_hide_a_difference_over_all_rows(tmp_path):
+    # p of 8 pairs of one sign is 2 / 256: enough for 3 figures, not for 12 groups more.
+    rng = np.random.default_rng(0)
+    folders = []
+    for name, shift in (("a", 0.0), ("b", -0.2)):
+        rows = [
+            {
+                "photo": str(i),
+                "family": FAMILIES[i % 4],
+                "ratio": 0.5 + shift + rng.normal(0, 0.01),
+                "edges": None,
+                "changed": None,
+            }
+            for i in range(8)
+        ]
+        folders.append(write(tmp_path / name, "mini", rows, local_rows=[]))
+    found = compare([read_run(folder) for folder in folders])
+    assert {(one.group, one.figure) for one in found if one.differences[0].real} == {
+        (None, "way"), (None, "ratio")
+    }  # fmt: skip
+    assert found[0].differences[0].p == 2 * 2 / 256

@@ -26,11 +26,15 @@ def run(folder, point, rows, benchmark="mini", seconds=12.0):
     return read_point(folder / point.folder, point)
 
 
-def mini_rows(ratios, edges):
-    return [
+def mini_rows(ratios, edges, changed=()):
+    rows = [
         {"photo": str(i), "family": "snow", "ratio": ratio, "edges": edge, "changed": None}
         for i, (ratio, edge) in enumerate(zip(ratios, edges, strict=True))
     ]
+    for i, share in enumerate(changed):
+        same = {"photo": str(i), "family": "unchanged", "ratio": None, "edges": None}
+        rows.append({**same, "changed": share})
+    return rows
 
 
 def test_axes_are_read_as_they_are_written():
@@ -76,28 +80,30 @@ def test_a_table_a_record_and_a_plot_come_of_the_points(tmp_path):
     result = SweepResult(
         axes=axes,
         points=[
-            run(tmp_path, first, mini_rows([0.9, 0.7], [0.8, 0.8])),
-            run(tmp_path, second, mini_rows([0.5, 0.3], [0.6, 0.7]), seconds=20.4),
+            run(tmp_path, first, mini_rows([0.9, 0.7], [0.8, 0.8], [0.02, 0.04])),
+            run(tmp_path, second, mini_rows([0.5, 0.3], [0.6, 0.7], [0.08, 0.12]), seconds=20.4),
         ],
     )
     headers, rows = result.table()
-    assert headers == ("guidance", "way to the true edit", "edges kept", "seconds")
+    headings = ("way gone %", "left alone %", "edges kept %", "mean ratio")
+    assert headers == ("guidance", *headings, "seconds")
     assert rows == [
-        ("1", "0.2 [0.1, 0.3]", "0.8 [0.8, 0.8]", "12"),
-        ("3", "0.6 [0.5, 0.7]", "0.65 [0.6, 0.7]", "20"),
+        ("1", "20 [10, 30]", "97 [96, 98]", "80 [80, 80]", "0.8 [0.7, 0.9]", "12"),
+        ("3", "60 [50, 70]", "90 [88, 92]", "65 [60, 70]", "0.4 [0.3, 0.5]", "20"),
     ]
     (series,) = result.plot().series
     assert [(spot.x, spot.y) for spot in series.spots] == [
-        pytest.approx((0.2, 0.8)), pytest.approx((0.6, 0.65))
+        pytest.approx((20, 97)), pytest.approx((60, 90))
     ]  # fmt: skip
-    assert [spot.label for spot in series.spots] == ["1", "3"] and series.joined
-    assert series.spots[0].x_bounds == pytest.approx((0.1, 0.3))
+    assert [spot.label for spot in series.spots] == ["guidance 1", "3"]
+    assert series.joined
+    assert series.spots[0].x_bounds == pytest.approx((10, 30))
     write_sweep(tmp_path, result)
     record = json.loads((tmp_path / "sweep.json").read_text())
     assert record["sweep"] == {"guidance": ["1", "3"]}
     assert record["points"][1]["folder"] == "guidance-3"
-    assert record["points"][1]["figures"]["ratio"]["mean"] == pytest.approx(0.4)
-    assert "| 3 | 0.6 [0.5, 0.7] |" in (tmp_path / "sweep.md").read_text()
+    assert record["points"][1]["figures"]["changed"]["mean"] == pytest.approx(0.1)
+    assert "| 3 | 60 [50, 70] |" in (tmp_path / "sweep.md").read_text()
     assert (tmp_path / "sweep.svg").read_text().startswith("<svg")
     assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
 
@@ -107,8 +113,10 @@ def test_a_second_axis_makes_more_series_and_names_are_not_joined(tmp_path):
     points = [run(tmp_path, point, mini_rows([0.5, 0.6], [0.7, 0.8])) for point in grid(axes)]
     series = SweepResult(axes=axes, points=points).plot().series
     assert [one.name for one in series] == ["guidance 1", "guidance 3"]
-    assert [[spot.label for spot in one.spots] for one in series] == [["a", "b"]] * 2
+    assert [[spot.label for spot in one.spots] for one in series] == [["model a", "b"]] * 2
     assert not series[0].joined
+    # Nothing was asked without a change: what is kept is told by edges.
+    assert series[0].spots[0].y == pytest.approx(75)
     assert not Axis(flag="seed", values=("1", "2")).ordered
 
 
