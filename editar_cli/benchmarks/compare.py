@@ -242,7 +242,7 @@ def _adjusted(found: Sequence[Comparison]) -> list[Comparison]:
 
     Whether runs differ over all rows is one question, in which groups they do another.
     """
-    fair = {}
+    fair: dict[tuple[int, int], float] = {}
     for overall in (True, False):
         p_values = {
             (i, j): difference.p
