@@ -8,6 +8,7 @@ import torch
 from editar_cli.errors import UsageError
 from editar_cli.metrics._weights import MetricMissing
 from editar_cli.metrics.frechet import Inception, frechet_distance
+from tests.network_files import write_random_inception
 
 
 def test_the_distance_equals_a_direct_computation():
@@ -38,12 +39,7 @@ def test_fewer_pictures_than_numbers_are_no_obstacle_but_one_is():
 def test_inception_reads_its_file_and_agrees_with_torchmetrics(tmp_path):
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        state = random_inception()
-    file = tmp_path / "inception.pth"
-    torch.save(state, file)
-    ours = Inception(file)
+    ours = Inception(write_random_inception(tmp_path / "inception.pth"))
     rng = np.random.default_rng(0)
     sets = [rng.integers(0, 256, (6, 40, 50, 3), dtype=np.uint8) // k for k in (1, 2)]
     features = [np.stack([ours(pixels) for pixels in pictures]) for pictures in sets]
@@ -52,26 +48,6 @@ def test_inception_reads_its_file_and_agrees_with_torchmetrics(tmp_path):
     for pictures, real in zip(sets, (True, False), strict=True):
         theirs.update(torch.tensor(pictures).permute(0, 3, 1, 2), real=real)
     assert frechet_distance(*features) == pytest.approx(theirs.compute().item(), rel=1e-3)
-
-
-def random_inception():
-    """A state dict of the network with random values, in torch-fidelity's names."""
-    import torch_fidelity.feature_extractor_inceptionv3 as module
-
-    empty = {}
-
-    def catch(self, state, *args, **more):
-        empty.update({k: torch.randn_like(v) * 0.05 if v.is_floating_point() else v
-                      for k, v in self.state_dict().items()})  # fmt: skip
-        for name in empty:
-            if name.endswith("running_var"):
-                empty[name] = torch.ones_like(empty[name])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", catch)
-        patch.setattr(module, "load_state_dict_from_url", lambda *args, **more: {})
-        module.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-    return empty
 
 
 def test_without_weights_fid_is_missing(tmp_path):

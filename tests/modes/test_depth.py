@@ -11,6 +11,7 @@ from editar_cli.modes import _hub
 from editar_cli.modes._hub import loading
 from editar_cli.modes._mode import ExtractorSettings
 from editar_cli.modes.depth import MODE, PROMPT, nearness
+from tests.network_files import enliven, write_tiny_dpt
 
 needs_controlnet = pytest.mark.skipif(
     not _hub.installed("controlnet_aux"), reason="controlnet-aux is not installed"
@@ -31,31 +32,9 @@ def is_depth_map(found: np.ndarray, picture: np.ndarray) -> bool:
     return right and full and bool((found == found[..., :1]).all())
 
 
-def enliven(model: torch.nn.Module, last: torch.nn.Conv2d) -> None:
-    """Weights that let a picture through, and answers that are not all cut off at zero."""
-    for parameter in model.parameters():
-        if parameter.ndim > 1:
-            torch.nn.init.xavier_normal_(parameter)
-    torch.nn.init.constant_(last.bias, 3.0)
-
-
 @pytest.fixture(scope="module")
 def dpt_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with loading("dpt"):
-        from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
-    config = DPTConfig(
-        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=16,
-        image_size=32, patch_size=8, backbone_out_indices=[0, 1, 2, 3],
-        neck_hidden_sizes=[8, 8, 8, 8], fusion_hidden_size=8,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("dpt")
-    with torch.random.fork_rng(), loading("dpt"):
-        torch.manual_seed(0)
-        model = DPTForDepthEstimation(config)
-        enliven(model, model.head.head[4])
-        model.save_pretrained(folder)
-        DPTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
-    return folder
+    return write_tiny_dpt(tmp_path_factory.mktemp("dpt"))
 
 
 def save_depth_anything(folder: Path, kind: str) -> Path:

@@ -19,6 +19,7 @@ from editar_cli.modes.segmentation import (
     palette,
     region_map,
 )
+from tests.network_files import write_tiny_maskformer
 
 CLASSES = json.loads(
     (Path(_hub.__file__).with_name("coco_stuff.json")).read_text(encoding="utf-8")
@@ -137,40 +138,7 @@ def test_classes_without_known_names_keep_their_number_where_the_count_fits():
 def maskformer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not _hub.installed("transformers"):
         pytest.skip("transformers is not installed")
-    with loading("maskformer"):
-        from transformers import (
-            DetrConfig,
-            MaskFormerConfig,
-            MaskFormerForInstanceSegmentation,
-            ResNetConfig,
-        )
-    config = MaskFormerConfig(
-        backbone_config=ResNetConfig(
-            embedding_size=8, hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1],
-            layer_type="basic", out_features=["stage1", "stage2", "stage3", "stage4"],
-        ),
-        decoder_config=DetrConfig(
-            d_model=16, decoder_layers=1, encoder_layers=1, decoder_attention_heads=2,
-            decoder_ffn_dim=16, num_queries=6,
-        ),
-        fpn_feature_size=32, mask_feature_size=32,
-        id2label={i: name for i, name in enumerate(reversed(CLASSES))},
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("maskformer")
-    with torch.random.fork_rng(), loading("maskformer"):
-        torch.manual_seed(0)
-        model = MaskFormerForInstanceSegmentation(config)
-        torch.nn.init.normal_(model.class_predictor.weight, std=2.0)
-        model.save_pretrained(folder)
-    # As the published folder has it: keys and a class of an older transformers.
-    processor = {
-        "feature_extractor_type": "MaskFormerFeatureExtractor", "do_normalize": True,
-        "do_resize": True, "ignore_index": 255, "reduce_labels": False, "resample": 2,
-        "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225],
-        "size": 64, "max_size": 256, "size_divisibility": 0,
-    }  # fmt: skip
-    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
-    return folder
+    return write_tiny_maskformer(tmp_path_factory.mktemp("maskformer"), reversed(CLASSES))
 
 
 def test_maskformer_colours_a_picture_of_any_size_by_class_name(maskformer_folder: Path):
