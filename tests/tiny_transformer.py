@@ -38,3 +38,12 @@ def tiny_inputs(model: EditARTransformer, batch: int, seed: int = 0) -> tuple[Te
     noise = torch.Generator().manual_seed(100 + seed)
     codes = torch.randint(c.vocab_size, (batch, c.codes), generator=noise)
     return codes, torch.randn(batch, c.text_tokens, c.text_dim, generator=noise)
+
+
+def rounding(*guidance: float) -> float:
+    """How far float32 logits of one model may lie apart when sums are ordered otherwise.
+
+    Guidance multiplies each branch's own rounding, by up to twice its scale; processors of other
+    makes order their sums in other ways. What a wrong key or branch changes is over 0.1.
+    """
+    return 5e-5 * (1 + 2 * sum(guidance))
