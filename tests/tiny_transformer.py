@@ -2,10 +2,17 @@
 
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 from editar_cli.models.gpt import EditARTransformer, GPTConfig
+from editar_cli.models.linear import can_pack
+
+EQUAL_BITS = pytest.mark.skipif(
+    not can_pack(torch.float32) or torch.backends.cpu.get_cpu_capability() != "AVX512",
+    reason="equal bits are promised where layers are packed for AVX-512",
+)
 
 SHAPE: dict[str, Any] = {
     "n_layer": 2,

@@ -36,7 +36,8 @@ class Rows:
     """The cache of up to ``count`` pictures and the passes that fill it.
 
     A pass gives each row the same number of output codes to read, wherever the row stands. On a
-    CPU a row's logits are the same to the last bit, however many codes and rows share the pass.
+    CPU with AVX-512 a row's logits are the same to the last bit, however many codes and rows share
+    the pass; elsewhere to float32 rounding.
 
     Args:
         model: in evaluation mode.

@@ -5,8 +5,8 @@ number format:
 
 - CPU, float32 and bfloat16: oneDNN's own weight layout. PyTorch's plain product of 2 rows with a
   7168 x 1280 float32 matrix takes 4.0 ms, the packed one 0.7; in bfloat16 0.5 and 0.26 (two cores
-  of an EPYC with AVX-512). A row's result is also the same to the last bit whatever other rows
-  are computed with it, which the plain float32 product does not promise.
+  of an EPYC with AVX-512). With AVX-512 a row's result is also the same to the last bit whatever
+  other rows are computed with it, which the plain float32 product does not promise.
 - int8 weights: one scale per output channel, activations in the model's format; for a few rows of
   bfloat16 on a CPU a kernel of our own where it can be had (``native``), else PyTorch's.
 """

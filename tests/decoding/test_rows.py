@@ -10,11 +10,10 @@ from editar_cli.config import SamplingConfig
 from editar_cli.decoding.rows import Rows
 from editar_cli.models.attention import CPU_KEYS
 from editar_cli.models.gpt import EditARTransformer
-from editar_cli.models.linear import can_pack
 from editar_cli.sampling import sample
 from editar_cli.training.editor import teacher_forcing
 from tests.decoding.tiny_requests import packed_transformer
-from tests.tiny_transformer import rounding, tiny_inputs, tiny_transformer
+from tests.tiny_transformer import EQUAL_BITS, rounding, tiny_inputs, tiny_transformer
 
 # (guidance, interval, number of guided codes of 16)
 GUIDANCES = [
@@ -34,9 +33,6 @@ BRANCHES = [
     SamplingConfig(guidance=3.0, image_guidance=2.0),
     SamplingConfig(guidance=1.5, image_guidance=2.0, guidance_interval=11),
 ]
-packs = pytest.mark.skipif(
-    not can_pack(torch.float32), reason="packed layers are what makes rows equal"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -197,7 +193,7 @@ def test_after_the_interval_the_null_branch_has_no_say():
     assert ((some[:, :6] - plain[:, :6]).abs().amax(dim=-1) > 0.1).all()
 
 
-@packs
+@EQUAL_BITS
 @pytest.mark.parametrize("sampling", BRANCHES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_logits_are_the_same_to_the_last_bit_for_any_window_and_rows(
@@ -215,7 +211,7 @@ def test_logits_are_the_same_to_the_last_bit_for_any_window_and_rows(
             assert torch.equal(found, plain[:batch]), (batch, window, ragged)
 
 
-@packs
+@EQUAL_BITS
 @pytest.mark.parametrize(
     "dtype",
     [

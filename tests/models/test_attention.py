@@ -10,12 +10,9 @@ from editar_cli.models.attention import (
     cached_attention,
     causal_attention,
 )
-from editar_cli.models.linear import can_pack
+from tests.tiny_transformer import EQUAL_BITS
 
 CPU = torch.device("cpu")
-exact = pytest.mark.skipif(
-    not can_pack(torch.float32), reason="equal bits are promised where layers are packed"
-)
 
 
 def inputs(
@@ -97,7 +94,7 @@ def test_rows_that_fill_up_the_bias_have_no_influence(dtype: torch.dtype):
         assert torch.equal(cached_attention(q, k, v, filled), first)
 
 
-@exact
+@EQUAL_BITS
 @pytest.mark.parametrize("head_dim", [4, 8, 16, 40, 64])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_query_gets_the_same_to_the_last_bit_beside_any_others(dtype: torch.dtype, head_dim: int):
@@ -111,7 +108,7 @@ def test_a_query_gets_the_same_to_the_last_bit_beside_any_others(dtype: torch.dt
             assert torch.equal(found, whole[:rows, :, :queries]), (queries, rows)
 
 
-@exact
+@EQUAL_BITS
 @pytest.mark.parametrize("seen", [1, 60, 120])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_masked_keys_at_the_end_change_no_bit(dtype: torch.dtype, seen: int):
@@ -125,7 +122,7 @@ def test_masked_keys_at_the_end_change_no_bit(dtype: torch.dtype, seen: int):
         assert torch.equal(found, first), keys
 
 
-@exact
+@EQUAL_BITS
 @pytest.mark.xfail(reason="from 193 keys on a product over 256 or 320 is split elsewhere")
 def test_masked_keys_behind_many_change_no_bit():
     q, k, v, bias = inputs(2, 3, 8, 8 * CPU_KEYS, 16)

@@ -6,11 +6,8 @@ from editar_cli.models.gpt import EditARTransformer, GPTConfig
 from editar_cli.models.linear import PackedLinear, can_pack
 from editar_cli.models.presets import GPT_PRESETS
 from editar_cli.tensorfiles import without_weights
-from tests.tiny_transformer import SHAPE, tiny_inputs, tiny_transformer
+from tests.tiny_transformer import EQUAL_BITS, SHAPE, tiny_inputs, tiny_transformer
 
-exact = pytest.mark.skipif(
-    not can_pack(torch.float32), reason="equal bits are promised where layers are packed"
-)
 XL = GPTConfig(**GPT_PRESETS["gpt-xl"], vocab_size=16384, grid=32)
 XL_VALUES, ADAPTER_VALUES = 779_234_560, 3_932_928
 
@@ -146,7 +143,7 @@ def test_layers_for_decoding_give_what_plain_ones_give():
     assert (linear, swapped) == ((0, 11) if can_pack(torch.float32) else (11, 0))
 
 
-@exact
+@EQUAL_BITS
 @pytest.mark.parametrize(
     "changes",
     [
@@ -166,7 +163,7 @@ def test_a_text_is_embedded_to_the_same_bits_beside_any_others(changes: dict[str
         assert torch.equal(model.embed_text(text[:batch]), whole[:batch])
 
 
-@exact
+@EQUAL_BITS
 @pytest.mark.parametrize(
     "threads",
     [
