@@ -598,10 +598,16 @@ def over_white(source: Source) -> NDArray[np.uint8]:
 
 
 def prepare(source: Source, size: int, fit: Fit) -> NDArray[np.float32]:
-    """The square the model sees.
+    """``square`` as the model takes it: (3, size, size) float32 in [-1, 1], x / 127.5 - 1."""
+    pixels = square(source, size, fit)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1.0)
 
-    Transparency is blended over white, the picture resized with Lanczos, and x / 127.5 - 1 taken,
-    as the published model was trained.
+
+def square(source: Source, size: int, fit: Fit) -> NDArray[np.uint8]:
+    """The square the model sees, in pixels.
+
+    Transparency is blended over white and the picture resized with Lanczos, as the published model
+    was trained.
 
     Args:
         source: the picture.
@@ -609,7 +615,7 @@ def prepare(source: Source, size: int, fit: Fit) -> NDArray[np.float32]:
         fit: how the frame becomes the square.
 
     Returns:
-        (3, size, size) float32 in [-1, 1].
+        (size, size, 3) uint8.
     """
     geometry = Geometry.of(source=source.size, size=size, fit=fit)
     image = Image.fromarray(over_white(source))
@@ -628,8 +634,7 @@ def prepare(source: Source, size: int, fit: Fit) -> NDArray[np.float32]:
     height, width = pixels.shape[:2]
     before = (max(0, -top), max(0, -left))
     after = (size - height - before[0], size - width - before[1])
-    square = np.pad(pixels, ((before[0], after[0]), (before[1], after[1]), (0, 0)), mode="edge")
-    return np.ascontiguousarray(square.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1.0)
+    return np.pad(pixels, ((before[0], after[0]), (before[1], after[1]), (0, 0)), mode="edge")
 
 
 def to_pixels(decoded: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -443,7 +443,11 @@ SweepOption = Annotated[
 ]
 RecipeOption = Annotated[
     Path | None,
-    typer.Option("--recipe", metavar="FILE", help="Recipe file (TOML). Default: built-in values."),
+    typer.Option(
+        "--recipe",
+        metavar="FILE|NAME",
+        help="Recipe file (TOML), or the name of a shipped one. Default: built-in values.",
+    ),
 ]
 
 

@@ -15,9 +15,12 @@ app = typer.Typer(
 )
 
 DataOption = Annotated[
-    Path,
+    Path | None,
     typer.Option(
-        "--data", metavar="DIR", help="Folder with photos/ and, if any, scenes/ and cutouts/."
+        "--data",
+        metavar="DIR",
+        help="Folder with photos/ and, if any, scenes/ and cutouts/; or what the paths of [[data]] "
+        "in the recipe are relative to.",
     ),
 ]
 RunOption = Annotated[
@@ -26,7 +29,11 @@ RunOption = Annotated[
 ]
 InitOption = Annotated[
     Path | None,
-    typer.Option("--init", metavar="BUNDLE", help="Bundle or earlier result to start from."),
+    typer.Option(
+        "--init",
+        metavar="NAME|BUNDLE",
+        help="Model to start from, or the result of an earlier stage.",
+    ),
 ]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")]
 SetOption = Annotated[
@@ -35,60 +42,82 @@ SetOption = Annotated[
         "--set", metavar="KEY=VALUE", help="Change the recipe: --set schedule.steps=2000."
     ),
 ]
+SkipBadOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad",
+        help="Train without the rows of data sets that are found to be bad, instead of stopping: "
+        "--set skip_bad=true.",
+    ),
+]
+DryRunOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Print what would be trained on and what it takes, after a trial of a few steps.",
+    ),
+]
 
 
 @app.command("tokenizer")
 def tokenizer(
-    data: DataOption,
     output: RunOption,
+    data: DataOption = None,
     recipe: options.RecipeOption = None,
     init: InitOption = None,
     resume: ResumeOption = False,
     changes: SetOption = None,
+    dry_run: DryRunOption = False,
     quiet: options.QuietOption = False,
 ) -> None:
     """Train the image tokenizer: pictures to codes and back."""
-    _train("tokenizer", data, output, recipe, init, resume, changes, quiet)
+    _train("tokenizer", data, output, recipe, init, resume, changes, dry_run, quiet)
 
 
 @app.command("depth")
 def depth(
-    data: DataOption,
     output: RunOption,
+    data: DataOption = None,
     recipe: options.RecipeOption = None,
     resume: ResumeOption = False,
     changes: SetOption = None,
+    dry_run: DryRunOption = False,
     quiet: options.QuietOption = False,
 ) -> None:
     """Train the small depth network: rendered scenes to inverse depth."""
-    _train("depth", data, output, recipe, None, resume, changes, quiet)
+    _train("depth", data, output, recipe, None, resume, changes, dry_run, quiet)
 
 
 @app.command("editor")
 def editor(
-    data: DataOption,
     output: RunOption,
+    data: DataOption = None,
     recipe: options.RecipeOption = None,
     init: InitOption = None,
     resume: ResumeOption = False,
     changes: SetOption = None,
+    skip_bad: SkipBadOption = False,
+    dry_run: DryRunOption = False,
     quiet: options.QuietOption = False,
 ) -> None:
-    """Train the transformer: source codes and instruction to edited codes."""
-    _train("editor", data, output, recipe, init, resume, changes, quiet)
+    """Train the transformer on pairs: of data sets, of your folder, or made of photographs."""
+    if skip_bad:
+        changes = [*(changes or []), "skip_bad=true"]
+    _train("editor", data, output, recipe, init, resume, changes, dry_run, quiet)
 
 
 def _train(
     stage: str,
-    data: Path,
+    data: Path | None,
     output: Path,
     recipe: Path | None,
     init: Path | None,
     resume: bool,
     changes: list[str] | None,
+    dry_run: bool,
     quiet: bool,
 ) -> None:
-    from editar_cli.training.run import train
+    from editar_cli.training.run import plan, train
 
     messages = Messages(quiet=quiet)
 
@@ -96,6 +125,19 @@ def _train(
         shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
         messages.info(f"{step}/{steps}  {shown}")
 
+    if dry_run:
+        print(
+            plan(
+                stage,
+                recipe=recipe,
+                data=data,
+                init=init,
+                overrides=changes or [],
+                report=report,
+                notice=messages.warning,
+            )
+        )
+        return
     train(
         stage,
         recipe=recipe,
@@ -105,6 +147,7 @@ def _train(
         resume=resume,
         overrides=changes or [],
         report=report,
+        notice=messages.warning,
     )
     # The result is what a script wants to know.
     print(output)

@@ -1,7 +1,7 @@
 """The editor stage: the transformer learns to write the codes of the edited picture."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,24 +11,36 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from editar_cli.checkpoints.native import BundleConfig, TextConfig, load_bundle, save_bundle
+from editar_cli.checkpoints.native import (
+    PUBLISHED_EXTRACTORS,
+    BundleConfig,
+    TextConfig,
+    load_bundle,
+    save_bundle,
+)
 from editar_cli.conditioning import Dropped, image_embeddings, text_embeddings
 from editar_cli.config import SamplingConfig
 from editar_cli.decoding.decoder import Request, decode
 from editar_cli.decoding.speculative import Speculative
 from editar_cli.errors import TrainingError
+from editar_cli.geometry import Fit
 from editar_cli.models.gpt import EditARTransformer, GPTConfig
 from editar_cli.models.vq import VQConfig, VQTokenizer
+from editar_cli.modes import load_mode
+from editar_cli.modes._mode import ExtractorSettings
 from editar_cli.sheets import save_rows
 from editar_cli.text import CachedTextEncoder, MiniLMEncoder
 from editar_cli.training.adapters import add_adapters, save_adapters
-from editar_cli.training.cutouts import split_cutouts
+from editar_cli.training.content_store import ContentStore, StoredTextEncoder
+from editar_cli.training.datasets import SCHEMAS
 from editar_cli.training.distillation import Teacher, distillation_mse
 from editar_cli.training.initialisation import initialise
 from editar_cli.training.losses import code_cross_entropy
-from editar_cli.training.pairs import PairDataset, TokenizedPairs, read_captions, tokenize_pairs
-from editar_cli.training.photos import split, split_photos
+from editar_cli.training.pairs import PairSource, TokenizedPairs
+from editar_cli.training.preparation import Preparation
 from editar_cli.training.recipe import EditorRecipe
+from editar_cli.training.set_source import SetSource
+from editar_cli.training.synthetic_source import SyntheticSource
 from editar_cli.training.texts import TextTable
 
 if TYPE_CHECKING:
@@ -37,12 +49,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batch:
-    """Codes (B, S) int64, text encodings (B, T, text_dim) float, dropout draws (B,) in [0, 1)."""
+    """Codes (B, S) int64, text encodings (B, T, text_dim) float, dropout draws (B,) in [0, 1).
+
+    `pixels` are the target pictures, (B, 3, H, W) float in [-1, 1], where a teacher is to see more
+    of them than their codes keep.
+    """
 
     sources: Tensor
     targets: Tensor
     text: Tensor
     draws: Tensor
+    pixels: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -102,12 +119,14 @@ class EditorStage:
     def __init__(
         self,
         recipe: EditorRecipe,
-        data: Path,
+        data: Path | None,
         output: Path,
         *,
         device: torch.device,
         init: Path | None,
         report: Callable[[int, int, dict[str, float]], None],
+        notice: Callable[[str], None] = lambda text: None,
+        trial: bool = False,
     ) -> None:
         if init is None:
             raise TrainingError(
@@ -132,45 +151,68 @@ class EditorStage:
                 f"the model's adapter_dim is {self.config.adapter_dim}, but teacher "
                 f"{recipe.teacher} gives {self.teacher.dim} features; set [model] adapter_dim"
             )
-        self.train_photos, self.kept_photos = split_photos(data / "photos", recipe.keep_out_every)
-        captions = read_captions(data)
-        scenes = sorted((data / "scenes").glob("*.depth.png"))
-        train_scenes, kept_scenes = split(scenes, recipe.keep_out_every) if scenes else ([], [])
-        train_cutouts, kept_cutouts = None, None
-        if recipe.local_share:
-            train_cutouts, kept_cutouts = split_cutouts(data / "cutouts", recipe.keep_out_every)
-        output.mkdir(parents=True, exist_ok=True)
+        self.source, self.texts = self._pairs(data, output, report, notice, trial)
+        self.kept_pairs = self.source.kept
 
-        def prepare(name: str, kept: bool, count: int) -> TokenizedPairs:
-            views = PairDataset(
+    def _pairs(
+        self,
+        data: Path | None,
+        output: Path,
+        report: Callable[[int, int, dict[str, float]], None],
+        notice: Callable[[str], None],
+        trial: bool,
+    ) -> tuple[PairSource, Callable[[Sequence[str]], Tensor]]:
+        """Where pairs come from, and what encodes their instructions:
+        N -> (N, T, text_dim) float on the device."""
+        recipe, encoder = self.recipe, self.start.text_encoder
+        if not recipe.data:
+            if data is None:
+                raise TrainingError(
+                    "give a folder with photos/ with --data, or a recipe with [[data]]"
+                )
+            made = SyntheticSource(
                 recipe,
-                self.kept_photos if kept else self.train_photos,
-                captions,
-                kept_scenes if kept else train_scenes,
-                seed=recipe.run.seed + (1 if kept else 0),
-                views=count,
-                held_out_wording=kept,
-                cutouts=kept_cutouts if kept else train_cutouts,
+                data,
+                output,
+                tokenizer=self.tokenizer,
+                most=2 * recipe.schedule.batch_size if trial else None,
+                report=lambda part, done, total: report(
+                    done, total, {f"pairs_{part}": float(done)}
+                ),
             )
-            return tokenize_pairs(
-                views,
-                self.tokenizer,
-                count=count,
-                device=device,
-                workers=recipe.run.workers,
-                cache=output / f"{name}.safetensors",
-                report=lambda done, total: report(done, total, {f"pairs_{name}": float(done)}),
+            return made, TextTable(
+                encoder,
+                [*made.pairs.instructions, *made.kept.instructions],
+                device=self.device,
+                dtype=torch.bfloat16 if recipe.run.dtype == "bfloat16" else torch.float32,
+                report=lambda done, total: report(done, total, {"instructions": float(done)}),
             )
-
-        self.kept_pairs = prepare("kept", True, recipe.validation_pairs)
-        self.pairs = prepare("train", False, recipe.pairs)
-        self.texts = TextTable(
-            self.start.text_encoder,
-            [*self.pairs.instructions, *self.kept_pairs.instructions],
-            device=device,
-            dtype=torch.bfloat16 if recipe.run.dtype == "bfloat16" else torch.float32,
-            report=lambda done, total: report(done, total, {"instructions": float(done)}),
+        store, texts = None, encoder.encode
+        if recipe.cache:
+            store = ContentStore(output / "cache" if recipe.cache == "run" else Path(recipe.cache))
+            texts = StoredTextEncoder(encoder, store).encode
+        sets = SetSource(
+            recipe,
+            data or Path(),
+            output,
+            tokenizer=self.tokenizer,
+            preparation=self._preparation(),
+            with_pixels=self.teacher is not None,
+            store=store,
+            report=lambda done, total: report(done, total, {"rows_checked": float(done)}),
+            notice=notice,
         )
+        return sets, lambda prompts: texts(prompts).to(self.device)
+
+    def _preparation(self) -> Preparation:
+        """Pictures as the start's own engine sees them; maps as it was trained with."""
+        bundle = self.start.config
+        drawn = {SCHEMAS[entry.kind].source_map for entry in self.recipe.all_data} - {""}
+        maps = {}
+        for mode in drawn:
+            name = bundle.extractors.get(mode, PUBLISHED_EXTRACTORS[mode])[-1]
+            maps[mode] = load_mode(mode).extractor(name).load(ExtractorSettings())
+        return Preparation(size=bundle.image_size, fit=Fit(bundle.fit), maps=maps)
 
     @property
     def transformer(self) -> EditARTransformer:
@@ -179,19 +221,11 @@ class EditorStage:
         return self.module
 
     def batches(self, first_step: int) -> Iterator[Batch]:
-        """One batch per optimiser step; each pass over the pairs has its own order."""
+        """One batch per optimiser step."""
         size = self.recipe.schedule.batch_size
-        per_pass = len(self.pairs) // size
-        if per_pass == 0:
-            raise TrainingError(f"{len(self.pairs)} pairs do not fill a batch of {size}")
-        for step in range(first_step, self.recipe.schedule.steps):
-            round_, place = divmod(step, per_pass)
-            order = np.random.default_rng([self.recipe.run.seed, 1, round_]).permutation(
-                len(self.pairs)
-            )
-            chosen = order[place * size : (place + 1) * size]
+        for step, pairs in enumerate(self.source.batches(first_step), first_step):
             draws = np.random.default_rng([self.recipe.run.seed, 2, step]).random(size)
-            yield self._batch(self.pairs, chosen, torch.from_numpy(draws))
+            yield self._batch(pairs, torch.from_numpy(draws))
 
     def begin_step(self, step: int) -> None:
         """Dropout layers draw from a generator set by the step, so that a resumed run agrees."""
@@ -214,7 +248,9 @@ class EditorStage:
         figures = {"cross_entropy": loss.item()}
         if self.teacher is not None:
             grid = self.config.grid
-            pixels = self.tokenizer.decode(batch.targets.view(-1, grid, grid))
+            pixels = batch.pixels
+            if pixels is None:
+                pixels = self.tokenizer.decode(batch.targets.view(-1, grid, grid))
             mse = distillation_mse(
                 self.transformer.adapter_features(seen.hidden), self.teacher(pixels)
             )
@@ -230,7 +266,7 @@ class EditorStage:
         size = self.recipe.schedule.batch_size
         for start in range(0, len(self.kept_pairs), size):
             chosen = np.arange(start, min(start + size, len(self.kept_pairs)))
-            batch = self._batch(self.kept_pairs, chosen, torch.full((len(chosen),), 0.5))
+            batch = self._batch(self.kept_pairs.rows(chosen), torch.full((len(chosen),), 0.5))
             with torch.autocast(
                 self.device.type, torch.bfloat16, enabled=self.recipe.run.dtype == "bfloat16"
             ):
@@ -269,11 +305,12 @@ class EditorStage:
         )
 
     def state(self) -> dict[str, Any]:
-        """Nothing beside the network: every draw is a function of the step."""
-        return {}
+        """Where the pairs stand; all other draws are a function of the step."""
+        return self.source.state()
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """There is nothing to take up."""
+        """Take up what ``state`` gave."""
+        self.source.load_state(state)
 
     def _sheet(self, path: Path) -> None:
         """Columns of kept-out pairs, through the tokenizer: source, truth, what was written."""
@@ -281,7 +318,7 @@ class EditorStage:
         for i, family in enumerate(self.kept_pairs.families):
             seen.setdefault(family, i)
         chosen = np.array(list(seen.values()))
-        batch = self._batch(self.kept_pairs, chosen, torch.full((len(chosen),), 0.5))
+        batch = self._batch(self.kept_pairs.rows(chosen), torch.full((len(chosen),), 0.5))
         requests = [
             Request(source_codes=batch.sources[i], text=batch.text[i].float(), seed=i)
             for i in range(len(chosen))
@@ -300,13 +337,16 @@ class EditorStage:
         pictures = ((pixels + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         return list(pictures)
 
-    def _batch(self, pairs: TokenizedPairs, rows: np.ndarray, draws: Tensor) -> Batch:
-        index = torch.from_numpy(rows)
+    def _batch(self, pairs: TokenizedPairs, draws: Tensor) -> Batch:
+        pixels = None
+        if pairs.pixels is not None:
+            pixels = pairs.pixels.to(self.device).float() / 127.5 - 1
         return Batch(
-            pairs.sources[index].long().to(self.device),
-            pairs.targets[index].long().to(self.device),
-            self.texts([pairs.instructions[i] for i in rows]),
+            pairs.sources.long().to(self.device),
+            pairs.targets.long().to(self.device),
+            self.texts(pairs.instructions),
             draws.to(self.device),
+            pixels,
         )
 
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -59,15 +59,71 @@ class Sample:
 
 @dataclass(frozen=True)
 class TokenizedPairs:
-    """(N, S) int32 source and target codes, and for each pair its instruction and family."""
+    """(N, S) int32 source and target codes, and for each pair its instruction and family.
+
+    `pixels` are the target pictures, (N, 3, H, W) uint8, where a teacher is to see them.
+    """
 
     sources: Tensor
     targets: Tensor
     instructions: list[str]
     families: list[str]
+    pixels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def rows(self, chosen: NDArray[np.int64]) -> "TokenizedPairs":
+        """The pairs with the numbers ``chosen``, in that order."""
+        index = torch.from_numpy(chosen)
+        return TokenizedPairs(
+            self.sources[index],
+            self.targets[index],
+            [self.instructions[i] for i in chosen],
+            [self.families[i] for i in chosen],
+            None if self.pixels is None else self.pixels[index],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What a run takes from one set of pairs.
+
+    Args:
+        name: the set.
+        where: file, folder or repository.
+        share: of the samples, [0, 1].
+        samples: in the whole run.
+        rows: pairs that are trained on; ``None`` where nobody knows.
+    """
+
+    name: str
+    where: str
+    share: float
+    samples: int
+    rows: int | None
+
+
+class PairSource(Protocol):
+    """Where the pairs of a run come from.
+
+    Every batch is a function of seed and step, with ``state`` at hand where that takes looking up.
+    """
+
+    kept: TokenizedPairs
+    """Pairs that are validated on, and never trained on."""
+
+    def batches(self, first_step: int) -> Iterator[TokenizedPairs]:
+        """One batch per optimiser step from ``first_step`` on."""
+
+    def shares(self) -> list[Share]:
+        """Where the samples of the whole run come from."""
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs to go on behind the last batch: plain values."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up what ``state`` gave."""
 
 
 class PairDataset(Dataset[Sample]):

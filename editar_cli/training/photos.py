@@ -9,6 +9,8 @@ from PIL import Image
 
 from editar_cli.errors import TrainingError
 
+# The sixth of each group, so that the split of a growing folder changes only at its end.
+KEPT_PHASE = 5
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -27,12 +29,8 @@ def list_photos(folder: Path) -> list[Path]:
 
 
 def split(paths: Sequence[Path], keep_out_every: int) -> tuple[list[Path], list[Path]]:
-    """(training, kept-out) by position in name order: each ``keep_out_every``-th is kept out.
-
-    The phase is fixed (the sixth of each group), so that the split of a growing folder changes
-    only at its end.
-    """
-    kept = [p for i, p in enumerate(paths) if i % keep_out_every == 5 % keep_out_every]
+    """(training, kept-out) by position in name order: each ``keep_out_every``-th is kept out."""
+    kept = [p for i, p in enumerate(paths) if i % keep_out_every == KEPT_PHASE % keep_out_every]
     chosen = set(kept)
     return [p for p in paths if p not in chosen], kept
 

@@ -14,6 +14,9 @@ from editar_cli.config import SamplingConfig
 from editar_cli.errors import UsageError
 from editar_cli.synthesis import EFFECTS
 from editar_cli.synthesis.local import LOCAL_EFFECTS
+from editar_cli.training.datasets import SCHEMAS
+
+SHIPPED = Path(__file__).resolve().parent.parent / "recipes"
 
 T = TypeVar("T")
 
@@ -195,12 +198,61 @@ class DepthRecipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditorRecipe:
-    """The editor stage: the transformer on codes of synthetic pairs.
+class DataConfig:
+    """One data set of pairs.
 
     Args:
+        kind: what its rows look like, a name of ``datasets.SCHEMAS``.
+        path: file or folder, relative to ``--data``; "" is that folder itself.
+        hub: repository that is streamed where ``path`` is not given or not there; also a local
+            folder laid out as one.
+        split: which split of a set that has several.
+        weight: how often a sample is taken from it, relative to the other sets.
+        instructions: wordings for pairs that have none of their own, for the kinds "folder" and
+            "list".
+        window: rows mixed with each other where a set can only be read in order; all of them are
+            kept in memory.
+    """
+
+    kind: str
+    path: str = ""
+    hub: str = ""
+    split: str = "train"
+    weight: float = 1.0
+    instructions: tuple[str, ...] = ()
+    window: int = 256
+
+    def __post_init__(self) -> None:
+        if self.kind not in SCHEMAS:
+            raise UsageError(
+                f"kind {self.kind!r}: no kind of data set; there are: {', '.join(SCHEMAS)}"
+            )
+        _positive(f"data of kind {self.kind!r}", window=self.window, weight=self.weight)
+        if self.instructions and SCHEMAS[self.kind].files is None:
+            raise UsageError(f"instructions: data of kind {self.kind!r} has its own in every row")
+        if not all(text.strip() for text in self.instructions):
+            raise UsageError("instructions: one of them is empty")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditorRecipe:
+    """The editor stage: the transformer on codes of pairs.
+
+    The pairs come from the data sets in ``data``; where there are none, they are made by synthesis
+    out of plain photographs, which ``pairs`` to ``family_weights`` are about.
+
+    Args:
+        data: ``[[data]]``, the sets to train on.
+        validation: ``[[validation]]``, sets to validate on; without it, rows of ``data`` are kept
+            out of training for that.
+        check_rows: rows of each set that are looked through before the first step, evenly spaced
+            where there are more; 0 looks at none.
+        skip_bad: train without the rows that are found to be bad, instead of stopping before the
+            first step.
+        cache: folder of codes and text embeddings that are kept for later passes and runs; "run" is
+            one inside the run, "" keeps none.
         image_size: side of the model's square picture in pixels.
-        keep_out_every: every n-th photograph is kept out of training.
+        keep_out_every: every n-th photograph, or row of a set, is kept out of training.
         pairs: how many distinct training pairs are made and tokenized once, before the first step.
         edits_per_view: pairs that share one crop of a photograph as their source.
         validation_pairs: kept-out pairs for the validation loss.
@@ -228,6 +280,11 @@ class EditorRecipe:
         lora: train adapters on a bundle instead of all its weights; the result is the adapters.
     """
 
+    data: tuple[DataConfig, ...] = ()
+    validation: tuple[DataConfig, ...] = ()
+    check_rows: int = 2000
+    skip_bad: bool = False
+    cache: str = ""
     image_size: int = 128
     keep_out_every: int = 8
     pairs: int = 20000
@@ -279,18 +336,35 @@ class EditorRecipe:
                 raise UsageError(
                     f"[{name}]: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}"
                 )
+        if self.check_rows < 0:
+            raise UsageError(f"check_rows {self.check_rows}: must be 0 or more")
+        if self.validation and not self.data:
+            raise UsageError(
+                "[[validation]] needs [[data]]: made pairs are validated on made pairs"
+            )
         if self.distillation_weight and not self.teacher:
             raise UsageError("distillation_weight needs a teacher; see editar_cli.training")
 
+    @property
+    def all_data(self) -> tuple[DataConfig, ...]:
+        """Sets to train on and to validate on."""
+        return (*self.data, *self.validation)
+
 
 def load_recipe(kind: type[T], path: Path | None, overrides: Sequence[str] = ()) -> T:
-    """Read a recipe file and apply ``section.key=value`` overrides (values in TOML).
+    """Read a recipe and apply ``section.key=value`` overrides (values in TOML).
+
+    Args:
+        kind: recipe of which stage.
+        path: a file, or the name of a shipped recipe; ``None`` takes the defaults.
+        overrides: what to change.
 
     Raises:
         UsageError: unreadable file, unknown key, wrong type or value.
     """
     table: dict[str, Any] = {}
     if path is not None:
+        path = _shipped(path) or path
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -301,17 +375,41 @@ def load_recipe(kind: type[T], path: Path | None, overrides: Sequence[str] = ())
         key, equals, value = item.partition("=")
         if not equals:
             raise UsageError(f"--set {item}: write key=value, for instance schedule.steps=2000")
-        section = table
         *parents, last = key.split(".")
-        for parent in parents:
-            section = section.setdefault(parent, {})
-            if not isinstance(section, dict):
-                raise UsageError(f"--set {item}: {parent} is a value and has no keys")
+        section = _section(table, parents, item)
         try:
             section[last] = tomllib.loads(f"v = {value}")["v"]
         except tomllib.TOMLDecodeError:
             section[last] = value
     return _build(kind, table, str(path) if path else "recipe")
+
+
+def _shipped(name: Path) -> Path | None:
+    """The shipped recipe of a name without folder and extension, unless a file has that name."""
+    if name.suffix or len(name.parts) != 1 or name.exists():
+        return None
+    found = SHIPPED / f"{name}.toml"
+    if not found.is_file():
+        names = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
+        raise UsageError(f"--recipe {name}: no such file, and the shipped ones are: {names}")
+    return found
+
+
+def _section(table: dict[str, Any], parents: Sequence[str], item: str) -> dict[str, Any]:
+    """The table of an override's key, made if need be; ``data.0`` is the first of ``[[data]]``."""
+    section: Any = table
+    for parent in parents:
+        if isinstance(section, list):
+            if not parent.isdigit() or int(parent) >= len(section):
+                raise UsageError(f"--set {item}: there are {len(section)}, from 0")
+            section = section[int(parent)]
+        else:
+            section = section.setdefault(parent, {})
+        if not isinstance(section, dict | list):
+            raise UsageError(f"--set {item}: {parent} is a value and has no keys")
+    if not isinstance(section, dict):
+        raise UsageError(f"--set {item}: needs a number before the key, such as data.0.weight")
+    return section
 
 
 def dump_recipe(recipe: Any) -> str:
@@ -329,20 +427,24 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
     values: dict[str, Any] = {}
     for name, value in table.items():
         hint = hints[name]
-        tables = [kind for kind in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(kind)]
-        if tables and isinstance(value, dict):
-            values[name] = _build(typing.cast(type, tables[0]), value, f"{where} [{name}]")
-        else:
-            values[name] = _checked(hint, value, f"{where}: {name}")
+        place = f"{where} [{name}]" if isinstance(value, dict) else f"{where}: {name}"
+        values[name] = _checked(hint, value, place)
+    needed = [f for f in dataclasses.fields(kind) if f.default is f.default_factory]
+    if absent := [f.name for f in needed if f.name not in values]:
+        raise UsageError(f"{where}: {absent[0]} is missing")
     return kind(**values)
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(hint)
+    kinds = typing.get_args(hint) if origin is types.UnionType else (hint,)
+    tables = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+    if tables and isinstance(value, dict):
+        return _build(typing.cast(type, tables[0]), value, where)
     if origin is tuple and isinstance(value, list):
         kinds = typing.get_args(hint)
         if kinds[-1] is Ellipsis:
-            return tuple(_checked(kinds[0], item, where) for item in value)
+            return tuple(_checked(kinds[0], v, f"{where} {i}") for i, v in enumerate(value))
         if len(value) != len(kinds):
             raise UsageError(f"{where} = {value!r}: must have {len(kinds)} values")
         return tuple(_checked(k, v, where) for k, v in zip(kinds, value, strict=True))

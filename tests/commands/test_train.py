@@ -11,11 +11,14 @@ def called(monkeypatch):
     """What `training.run.train` was called with."""
     calls = []
 
-    def record(stage, *, report, **settings):
+    def record(stage, *, report, notice, **settings):
         report(1, 10, {"loss": 2.5})
+        notice("a row is bad")
         calls.append({"stage": stage, **settings})
+        return "the plan"
 
     monkeypatch.setattr("editar_cli.training.run.train", record)
+    monkeypatch.setattr("editar_cli.training.run.plan", record)
     return calls
 
 
@@ -39,12 +42,34 @@ def test_each_stage_hands_its_words_on(called, stage):
     ]
     assert result.stdout == "run\n"
     assert "1/10  loss 2.5" in result.stderr
+    assert "warning: a row is bad" in result.stderr
 
 
-def test_data_and_output_are_asked_for():
+def test_a_dry_run_prints_the_plan_and_trains_nothing(called):
+    words = ["editor", "-o", "run", "--recipe", "lora", "--init", "mini", "--dry-run"]
+    result = CliRunner().invoke(train.app, words)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "the plan\n"
+    assert "output" not in called[0] and called[0]["init"] == Path("mini")
+
+
+def test_skipping_bad_rows_is_a_part_of_the_recipe(called):
+    words = ["editor", "-o", "run", "--skip-bad", "--set", "cache=run"]
+    assert CliRunner().invoke(train.app, words).exit_code == 0
+    assert called[0]["overrides"] == ["cache=run", "skip_bad=true"]
+
+
+def test_output_is_asked_for():
     result = CliRunner().invoke(train.app, ["tokenizer"])
     assert result.exit_code == 2
-    assert "--data" in result.output
+    assert "--output" in result.output
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "depth"])
+def test_photographs_are_asked_for(call_editar, stage):
+    result = call_editar("train", stage, "-o", "run")
+    assert result.returncode == 2
+    assert b"give a folder with photos/ with --data" in result.stderr
 
 
 def test_a_bad_recipe_is_wrong_usage(call_editar, tmp_path):

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-import editar_cli
 from editar_cli.errors import UsageError
 from editar_cli.models.depth import DepthConfig
 from editar_cli.models.gpt import GPTConfig
@@ -12,6 +11,8 @@ from editar_cli.modes import load_mode
 from editar_cli.synthesis import EFFECTS
 from editar_cli.synthesis.local import LOCAL_EFFECTS
 from editar_cli.training.recipe import (
+    SHIPPED,
+    DataConfig,
     DepthRecipe,
     EditorRecipe,
     LoraSettings,
@@ -21,8 +22,6 @@ from editar_cli.training.recipe import (
     dump_recipe,
     load_recipe,
 )
-
-SHIPPED = Path(editar_cli.__file__).parent / "recipes"
 
 
 def recipe_file(folder: Path, text: str) -> Path:
@@ -57,7 +56,7 @@ def test_a_table_of_adapters_is_optional_and_checked(tmp_path: Path):
         ("lora.rank=0", "lora.rank 0: must be above 0"),
         ("lora.dropout=1.0", "lora.dropout 1.0: must be from 0 to below 1"),
         ("lora.targets=[]", "lora.targets: name at least one"),
-        ("lora.targets=[3]", "lora.*: targets = 3: must be str"),
+        ("lora.targets=[3]", "lora.*: targets 0 = 3: must be str"),
         ("lora.size=3", r"\[lora\]: unknown key 'size'"),
     ):
         with pytest.raises(UsageError, match=said):
@@ -101,6 +100,76 @@ def test_a_wrong_recipe_says_what_and_where(tmp_path: Path, text: str, said: str
 def test_a_wrong_override_is_named(tmp_path: Path, change: str, said: str):
     with pytest.raises(UsageError, match=said):
         load_recipe(TokenizerRecipe, recipe_file(tmp_path, "crop = 32"), [change])
+
+
+TWO_SETS = """
+cache = "run"
+[[data]]
+kind = "folder"
+path = "pairs"
+weight = 2
+instructions = ["make it clay", "claymation"]
+[[data]]
+kind = "pipe"
+hub = "paint-by-inpaint/PIPE"
+"""
+
+
+def test_data_sets_are_a_list_of_tables_and_overrides_count_them(tmp_path: Path):
+    recipe = load_recipe(
+        EditorRecipe,
+        recipe_file(tmp_path, TWO_SETS),
+        ["data.1.weight=0.5", "data.0.path=others", "check_rows=0"],
+    )
+    assert recipe.data == (
+        DataConfig(
+            kind="folder", path="others", weight=2.0, instructions=("make it clay", "claymation")
+        ),
+        DataConfig(kind="pipe", hub="paint-by-inpaint/PIPE", weight=0.5),
+    )
+    assert (recipe.cache, recipe.check_rows, recipe.all_data) == ("run", 0, recipe.data)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[data]]\npath = "x"', r"data 0: kind is missing"),
+        ('[[data]]\nkind = "pip"', r"kind 'pip': no kind of data set; there are: .*pipe"),
+        ('[[data]]\nkind = "pipe"\nweigth = 1', r"data 0: unknown key 'weigth'"),
+        ('[[data]]\nkind = "pipe"\nweight = 0', r"data of kind 'pipe'.weight 0.0: must be above 0"),
+        ('[[data]]\nkind = "pipe"\ninstructions = ["x"]', "has its own in every row"),
+        ('[[data]]\nkind = "folder"\ninstructions = [" "]', "one of them is empty"),
+        ('[[validation]]\nkind = "pipe"', r"\[\[validation\]\] needs \[\[data\]\]"),
+        ("[data]\nkind = 1", r"must be tuple"),
+        ("check_rows = -1", "check_rows -1: must be 0 or more"),
+    ],
+)
+def test_wrong_data_sets_are_named(tmp_path: Path, text: str, said: str):
+    with pytest.raises(UsageError, match=said):
+        load_recipe(EditorRecipe, recipe_file(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("data.2.weight=1", "--set data.2.weight=1: there are 2, from 0"),
+        ("data.x.weight=1", "there are 2, from 0"),
+        ("data.weight=1", "needs a number before the key, such as data.0.weight"),
+    ],
+)
+def test_an_override_of_a_set_that_is_not_there_is_named(tmp_path: Path, change: str, said: str):
+    with pytest.raises(UsageError, match=said):
+        load_recipe(EditorRecipe, recipe_file(tmp_path, TWO_SETS), [change])
+
+
+def test_a_shipped_recipe_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    named = load_recipe(EditorRecipe, Path("mini-editor"))
+    assert named == load_recipe(EditorRecipe, SHIPPED / "mini-editor.toml")
+    Path("mini-editor").write_text('name = "my own file"')
+    assert load_recipe(EditorRecipe, Path("mini-editor")).name == "my own file"
+    with pytest.raises(UsageError, match=r"nosuch: no such file, and the shipped ones are: .*mini"):
+        load_recipe(EditorRecipe, Path("nosuch"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path):

@@ -4,7 +4,11 @@ import pytest
 import torch
 
 from editar_cli.errors import TrainingError, UsageError
-from editar_cli.training.run import choose_device, train
+from editar_cli.models.vq import VQConfig, VQTokenizer
+from editar_cli.training.recipe import TokenizerRecipe, load_recipe
+from editar_cli.training.run import choose_device, plan, train
+from tests.training.painted_data import write_data
+from tests.training.stages import TOKENIZER_RECIPE
 
 
 def test_an_unknown_stage_is_named(tmp_path: Path):
@@ -29,3 +33,14 @@ def test_a_named_device_is_taken_and_auto_finds_one():
     best = choose_device("auto").type
     assert best == ("cuda" if torch.cuda.is_available() else best)
     assert best in {"cuda", "mps", "cpu"}
+
+
+def test_a_plan_counts_what_a_run_would_take_and_leaves_nothing(tmp_path: Path):
+    data = write_data(tmp_path / "data")
+    before = sorted(tmp_path.rglob("*"))
+    text = plan("tokenizer", recipe=TOKENIZER_RECIPE, data=data)
+    shape = load_recipe(TokenizerRecipe, TOKENIZER_RECIPE).model
+    values = sum(p.numel() for p in VQTokenizer(VQConfig(**shape)).parameters())
+    assert f"trained: {values:,} of {values:,} values" in text
+    assert "s a step of 8 samples; 40 steps take" in text
+    assert sorted(tmp_path.rglob("*")) == before
