@@ -3,25 +3,21 @@
 Names only are touched; nothing is decoded and no model loaded before the plan stands.
 """
 
-import glob
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from editar_cli import images
+from editar_cli.discovery import Found, find_pictures, is_glob
 from editar_cli.errors import UsageError
 from editar_cli.ledger import Ledger, Verdict
-from editar_cli.lists import Row
+from editar_cli.lists import STREAM, Row
 
-STREAM = "-"
-"""Stands for standard input or standard output."""
-
-_GLOB_SIGNS = frozenset("*?[")
 _NAME_FIELDS = ("stem", "ext", "seed", "variation")
 
 
@@ -242,19 +238,6 @@ class Plan:
     captioned: int = 0
 
 
-@dataclass(frozen=True)
-class _Found:
-    """An input file; ``root`` is the folder given on the command line that it was found in.
-
-    ``row`` is the line of a list that names it.
-    """
-
-    path: Path | None
-    key: str
-    root: Path | None = None
-    row: Row | None = None
-
-
 def unwritable(file: Path) -> str | None:
     """Why ``file`` cannot be written, as far as its folders tell; ``None`` where they allow it."""
     folder = Path(os.path.realpath(file)).parent
@@ -289,70 +272,6 @@ def refuse_unwritable(plan: Plan) -> None:
             return
     if first is not None:
         raise UsageError(f"{first}; -o names another place")
-
-
-def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Sorts ``photo2`` before ``photo10``."""
-    parts = re.split(r"(\d+)", text.casefold())
-    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p]
-
-
-def split_positionals(
-    items: Sequence[str], instruction: str | None, rows: Sequence[Row] = ()
-) -> tuple[list[str], str | None]:
-    """Inputs and instruction: the last item is the instruction unless a flag or a list gives it.
-
-    Args:
-        items: the words of the command line.
-        instruction: given by a flag; all words are then inputs.
-        rows: lines of a list of pictures.
-
-    Raises:
-        UsageError: either is missing.
-    """
-    inputs = list(items)
-    if instruction is None and not (rows and all(row.text is not None for row in rows)):
-        if not inputs:
-            asked = "no instruction" if rows else "no picture and no instruction"
-            raise UsageError(f'{asked}: editar edit in.jpg "make it snowy"')
-        if inputs[-1] == STREAM or os.path.exists(inputs[-1]):
-            raise UsageError(
-                f"no instruction: the last word, {inputs[-1]}, is an input. "
-                f'Try: editar edit {inputs[-1]} "make it snowy"'
-            )
-        instruction = inputs.pop()
-    if instruction is not None and not instruction.strip():
-        raise UsageError("the instruction is empty")
-    if not inputs and not rows:
-        raise UsageError(
-            f'no picture to edit: "{instruction}" was taken as the instruction. '
-            f'Try: editar edit in.jpg "make it snowy"'
-        )
-    return inputs, instruction
-
-
-def split_caption(
-    items: Sequence[str], caption: str | None, *, other_inputs: bool = False
-) -> tuple[list[str], str | None]:
-    """Inputs and caption: the last item is the caption if it can be nothing else.
-
-    Args:
-        items: the words of the command line.
-        caption: given by a flag; all words are then inputs.
-        other_inputs: there are inputs beside the words, such as a list of them.
-
-    Returns:
-        inputs, and the caption or ``None`` where none was given.
-    """
-    inputs = list(items)
-    if caption is None and inputs:
-        last = inputs[-1]
-        path = last == STREAM or os.path.lexists(last) or not _GLOB_SIGNS.isdisjoint(last)
-        # A picture or folder that is not there is a slip, not a caption.
-        path = path or last.endswith(("/", os.sep)) or Path(last).suffix.lower() in images.FORMATS
-        if not path and (other_inputs or len(inputs) > 1):
-            caption = inputs.pop()
-    return inputs, caption
 
 
 def plan_jobs(
@@ -396,10 +315,10 @@ def plan_jobs(
             would write one output, or a source would be overwritten.
     """
     one_file = not rows and len(inputs) == 1
-    one_file = one_file and not os.path.isdir(inputs[0]) and not _is_glob(inputs[0])
+    one_file = one_file and not os.path.isdir(inputs[0]) and not is_glob(inputs[0])
     folder = _output_folder(placement, one_file=one_file or (len(rows) == 1 and not inputs))
     leave_out = [path for path in (folder, masks) if path is not None]
-    found = _find(
+    found = find_pictures(
         inputs,
         rows,
         recursive=recursive,
@@ -489,7 +408,7 @@ def plan_jobs(
     return plan
 
 
-def _find_masks(found: Sequence[_Found], masks: Path | None) -> dict[_Found, Path | None]:
+def _find_masks(found: Sequence[Found], masks: Path | None) -> dict[Found, Path | None]:
     """The mask of each picture, ``None`` for those that may change everywhere."""
     if masks is not None and not masks.exists():
         raise UsageError(f"--mask {masks}: no such file or folder")
@@ -499,7 +418,7 @@ def _find_masks(found: Sequence[_Found], masks: Path | None) -> dict[_Found, Pat
             if images.is_picture_name(file) and file.is_file():
                 key = file.relative_to(masks).with_suffix("").as_posix()
                 files.setdefault(key, []).append(file)
-    chosen: dict[_Found, Path | None] = {}
+    chosen: dict[Found, Path | None] = {}
     missing = []
     for item in found:
         mask = masks
@@ -533,7 +452,7 @@ def _find_masks(found: Sequence[_Found], masks: Path | None) -> dict[_Found, Pat
     return chosen
 
 
-def _home(item: _Found, placement: Placement, folder: Path | None) -> Path | None:
+def _home(item: Found, placement: Placement, folder: Path | None) -> Path | None:
     """The folder of results that the result of an input belongs to."""
     if placement.in_place:
         return item.root
@@ -546,7 +465,7 @@ def _is_below(path: Path, folder: Path | None) -> bool:
     return folder is not None and path.is_relative_to(folder)
 
 
-def _is_made(item: _Found, folder: Path, ledger: Ledger) -> bool:
+def _is_made(item: Found, folder: Path, ledger: Ledger) -> bool:
     """Whether a picture found in a folder is a result of ours that is kept there."""
     if item.root is None or item.path is None:
         return False
@@ -576,7 +495,7 @@ def _caption_beside(path: Path | None) -> str | None:
 
 
 def _beside(
-    item: _Found, output: Path | None, placement: Placement, variation: int
+    item: Found, output: Path | None, placement: Placement, variation: int
 ) -> dict[str, Path]:
     """Where the map and the preview of a picture go."""
     beside = {}
@@ -593,7 +512,7 @@ def _beside(
 
 
 def _candidates(
-    item: _Found, output: Path | None, placement: Placement, variation: int
+    item: Found, output: Path | None, placement: Placement, variation: int
 ) -> tuple[Path, ...]:
     """Where what a result is chosen from is kept."""
     if placement.candidates is None:
@@ -605,10 +524,6 @@ def _candidates(
         placement.candidates / name.with_name(f"{name.stem}-{number + 1}{name.suffix}")
         for number in range(placement.best_of)
     )
-
-
-def _is_glob(text: str) -> bool:
-    return text != STREAM and not os.path.lexists(text) and not _GLOB_SIGNS.isdisjoint(text)
 
 
 def _output_folder(placement: Placement, *, one_file: bool) -> Path | None:
@@ -632,112 +547,13 @@ def _output_folder(placement: Placement, *, one_file: bool) -> Path | None:
     return None
 
 
-def _find(
-    inputs: Sequence[str],
-    rows: Sequence[Row],
-    *,
-    recursive: bool,
-    leave_out: Sequence[Path],
-    own_tags: Sequence[str],
-    is_sheet: Callable[[Path], bool],
-    in_place: bool,
-    may_be_empty: bool = False,
-) -> list[_Found]:
-    # A picture may stand in a list several times, with other words each time; the same picture by
-    # two ways on the command line is one.
-    found: dict[object, _Found] = {
-        number: _Found(row.image, row.key, row=row) for number, row in enumerate(rows)
-    }
-    for text in inputs:
-        if text == STREAM:
-            found[None] = _Found(None, STREAM)
-            continue
-        matches = [text]
-        if _is_glob(text):
-            matches = sorted(glob.glob(text, recursive=True), key=natural_key)
-            if not matches and not may_be_empty:
-                raise UsageError(f"{text}: matches no file")
-        for match in matches:
-            path = Path(match)
-            if os.path.isdir(path):
-                items = list(_walk(path, recursive, leave_out, own_tags))
-                items = [item for item in items if item.path and not is_sheet(item.path)]
-                if not items and not _is_glob(text) and not may_be_empty:
-                    hint = "" if recursive else "; -r goes into its folders"
-                    raise UsageError(f"{match}: holds no pictures{hint}")
-            elif os.path.exists(path):
-                items = [_Found(path, path.name)]
-            else:
-                raise UsageError(
-                    f"{match}: no such file or folder "
-                    "(an instruction of several words needs quotes)"
-                )
-            for item in items:
-                assert item.path is not None
-                found.setdefault(_identity(item.path, in_place=in_place), item)
-    if not found and not may_be_empty:
-        raise UsageError(f"{' '.join(inputs)}: no pictures found")
-    return list(found.values())
-
-
-def _walk(
-    root: Path, recursive: bool, leave_out: Sequence[Path], own_tags: Sequence[str]
-) -> Iterator[_Found]:
-    """Pictures in a folder in natural order, our own outputs and masks left out."""
-    # Outputs among the inputs: told apart by their names, and collisions are refused.
-    others = {os.path.realpath(path) for path in leave_out} - {os.path.realpath(root)}
-    ours = re.compile(rf".*\.({'|'.join(map(re.escape, own_tags))})(-\d+)?", re.DOTALL)
-
-    def walk(folder: Path) -> Iterator[_Found]:
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: natural_key(entry.name))
-        except OSError as error:
-            raise UsageError(f"{folder}: cannot be listed: {error.strerror}") from error
-        for entry in entries:
-            name = Path(entry.name)
-            if entry.name.startswith(".") or ours.fullmatch(name.stem):
-                continue
-            if images.is_picture_name(name) and _is_a_file(entry):
-                path = Path(entry.path)
-                if os.path.realpath(path) in others:
-                    continue
-                yield _Found(path, path.relative_to(root).as_posix(), root)
-        names = {entry.name for entry in entries}
-        for entry in entries:
-            skip = entry.name.startswith(".") or ours.fullmatch(entry.name) is not None
-            # The pictures of a page, such as a report of ours, are named so by browsers, too.
-            stem = entry.name.removesuffix("_files")
-            skip = skip or (stem != entry.name and f"{stem}.html" in names)
-            if recursive and not skip and entry.is_dir(follow_symlinks=False):
-                path = Path(entry.path)
-                if os.path.realpath(path) not in others:
-                    yield from walk(path)
-
-    yield from walk(root)
-
-
-def _identity(path: Path, *, in_place: bool) -> str:
-    """Equal for two names of one picture; a link is a picture of its own unless it is replaced."""
-    if in_place:
-        return os.path.realpath(path)
-    return os.path.join(os.path.realpath(path.parent), path.name)
-
-
-def _is_a_file(entry: os.DirEntry[str]) -> bool:
-    """Whether a picture may be read here, or there is a link that leads nowhere: that is told."""
-    try:
-        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-    except OSError:
-        return True
-
-
 def _sibling(root: Path, placement: Placement) -> Path:
     # "." and ".." have no name of their own to add to.
     root = root if root.name not in ("", "..") else root.resolve()
     return root.with_name(f"{root.name}.{placement.tag}")
 
 
-def _place(item: _Found, placement: Placement, folder: Path | None, variation: int) -> Path | None:
+def _place(item: Found, placement: Placement, folder: Path | None, variation: int) -> Path | None:
     if placement.in_place:
         if item.path is not None and images.written_extension(item.path.suffix) != item.path.suffix:
             raise UsageError(

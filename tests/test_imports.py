@@ -25,7 +25,7 @@ LINES = [
     {"choosing"},
     {"editor", "translator", "benchmarks", "training"},
     {"pipeline", "batch", "checkpoints", "report", "sheets"},
-    {"ledger"},
+    {"ledger", "discovery"},
     {"engine"},
     {"decoding", "sampling", "conditioning"},
     {

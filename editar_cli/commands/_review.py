@@ -62,7 +62,7 @@ class Review:
         """
         if self._page is None and self._sheet is None:
             return True
-        from editar_cli.batch import natural_key
+        from editar_cli.discovery import natural_key
         from editar_cli.report import shared_settings
 
         records = self._told()

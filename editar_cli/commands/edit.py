@@ -49,11 +49,12 @@ def edit(
       cat in.jpg | editar edit - "at night" -o - > out.jpg
     """
     from editar_cli import batch
+    from editar_cli.discovery import split_positionals
     from editar_cli.lists import read_list
 
     messages = talk.messages
     rows = read_list(inputs.from_file) if inputs.from_file is not None else []
-    words, text = batch.split_positionals(items or [], instruction, rows=rows)
+    words, text = split_positionals(items or [], instruction, rows=rows)
     placement = batch.Placement(
         output=outputs.output,
         name=outputs.name,

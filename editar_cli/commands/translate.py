@@ -116,6 +116,7 @@ def translate(
         _list_extractors(mode)
         return
     from editar_cli import batch
+    from editar_cli.discovery import split_caption
     from editar_cli.lists import read_list
     from editar_cli.modes._mode import ExtractorSettings
     from editar_cli.modes._settings import MapSettings
@@ -127,7 +128,7 @@ def translate(
     rows = read_list(inputs.from_file) if inputs.from_file is not None else []
     if any(row.mask is not None for row in rows):
         raise UsageError("masks are for editar edit: a translation makes all of a picture new")
-    words, text = batch.split_caption(items or [], caption, other_inputs=bool(rows))
+    words, text = split_caption(items or [], caption, other_inputs=bool(rows))
     if map_only and (text is not None or frame.size is not options.Size.SOURCE):
         flag = "--size model"
         if text is not None:
