@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,9 @@ from editar_cli.discovery import Found, find_pictures, is_glob
 from editar_cli.errors import UsageError
 from editar_cli.ledger import Ledger, Verdict
 from editar_cli.lists import STREAM, Row
+
+Ready = Callable[[Sequence[Path]], Collection[Path]]
+"""Is told which pictures there are and says which are to be planned now."""
 
 _NAME_FIELDS = ("stem", "ext", "seed", "variation")
 
@@ -163,6 +166,12 @@ class Job:
     variations: int = 1
 
     @property
+    def writes(self) -> list[Path]:
+        """All files that it makes."""
+        outputs = [] if self.output is None else [self.output]
+        return [*outputs, *self.beside.values(), *self.candidates]
+
+    @property
     def seed_key(self) -> str:
         """What the seed of this result is derived from; the first has that of a picture alone."""
         return f"{self.key}#{self.variation}" if self.variation else self.key
@@ -237,6 +246,24 @@ class Plan:
     folders: list[Path] = field(default_factory=list)
     captioned: int = 0
 
+    def add(self, other: "Plan") -> bool:
+        """Take in all of another plan, unless both would write one file; whether it was."""
+        targets = set(map(_target, self._writes()))
+        if any(_target(file) in targets for file in other._writes()):
+            return False
+        self.jobs += other.jobs
+        self.skipped += other.skipped
+        for verdict, jobs in other.again.items():
+            self.again.setdefault(verdict, []).extend(jobs)
+        self.strange += other.strange
+        self.elsewhere += other.elsewhere
+        self.folders += [folder for folder in other.folders if folder not in self.folders]
+        self.captioned += other.captioned
+        return True
+
+    def _writes(self) -> Iterator[Path]:
+        return (file for job in self.jobs for file in job.writes)
+
 
 def unwritable(file: Path) -> str | None:
     """Why ``file`` cannot be written, as far as its folders tell; ``None`` where they allow it."""
@@ -287,7 +314,7 @@ def plan_jobs(
     masks: Path | None = None,
     ledger: Ledger | None = None,
     shard: tuple[int, int] = (1, 1),
-    may_be_empty: bool = False,
+    ready: Ready | None = None,
 ) -> Plan:
     """Find the inputs, place the outputs and refuse what would go wrong.
 
@@ -308,12 +335,15 @@ def plan_jobs(
         ledger: what is known of results that are there; without, they are only known to be there.
         shard: which of how many shares of the pictures, from 1. Which picture is whose hangs on
             its key alone, so that pictures that come or go do not move others.
-        may_be_empty: folders may hold no pictures.
+        ready: chooses among the pictures, of which there may then be none: for folders that they
+            come into.
 
     Raises:
         UsageError: an input or a mask does not exist, an input has no instruction, two inputs
             would write one output, or a source would be overwritten.
     """
+    if masks is not None and not masks.exists():
+        raise UsageError(f"--mask {masks}: no such file or folder")
     one_file = not rows and len(inputs) == 1
     one_file = one_file and not os.path.isdir(inputs[0]) and not is_glob(inputs[0])
     folder = _output_folder(placement, one_file=one_file or (len(rows) == 1 and not inputs))
@@ -326,10 +356,16 @@ def plan_jobs(
         own_tags=own_tags,
         is_sheet=placement.is_sheet,
         in_place=placement.in_place,
-        may_be_empty=may_be_empty,
+        may_be_empty=ready is not None,
     )
     if ledger is not None and folder is not None:
         found = [item for item in found if not _is_made(item, folder, ledger)]
+    sources = [item.path for item in found if item.path is not None]
+    if ready is not None:
+        chosen = ready(sources)
+        if not chosen:
+            return Plan()
+        found = [item for item in found if item.path in chosen]
     if STREAM in (placement.output, *inputs) and len(found) > 1:
         raise UsageError(f"- stands for one picture, but there are {len(found)}")
     if placement.in_place and any(item.path is None for item in found):
@@ -377,7 +413,7 @@ def plan_jobs(
                     variations=placement.variations,
                 )
             )
-    _refuse_collisions(jobs, in_place=placement.in_place, sheet=placement.sheet)
+    _refuse_collisions(jobs, sources, in_place=placement.in_place, sheet=placement.sheet)
 
     plan.folders.extend(made)
     for job in jobs:
@@ -410,8 +446,6 @@ def plan_jobs(
 
 def _find_masks(found: Sequence[Found], masks: Path | None) -> dict[Found, Path | None]:
     """The mask of each picture, ``None`` for those that may change everywhere."""
-    if masks is not None and not masks.exists():
-        raise UsageError(f"--mask {masks}: no such file or folder")
     files: dict[str, list[Path]] = {}
     if masks is not None and masks.is_dir():
         for file in masks.rglob("*"):
@@ -591,14 +625,20 @@ def _place_stream(placement: Placement, folder: Path | None, variation: int) -> 
     return None
 
 
-def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool, sheet: Path | None) -> None:
-    sources = {os.path.realpath(job.source) for job in jobs if job.source is not None}
+def _target(file: Path) -> str:
+    """Equal for two names that one file would be written to."""
+    return os.path.normcase(os.path.realpath(file))
+
+
+def _refuse_collisions(
+    jobs: Sequence[Job], inputs: Sequence[Path], *, in_place: bool, sheet: Path | None
+) -> None:
+    sources = set(map(os.path.realpath, inputs))
     masks = {os.path.realpath(job.mask) for job in jobs if job.mask is not None}
     writers: dict[str, Job] = {}
     for job in jobs:
-        outputs = [] if job.output is None else [job.output]
-        for output in (*outputs, *job.beside.values(), *job.candidates):
-            target = os.path.normcase(os.path.realpath(output))
+        for output in job.writes:
+            target = _target(output)
             if target in writers:
                 other = writers[target]
                 raise UsageError(
@@ -616,7 +656,7 @@ def _refuse_collisions(jobs: Sequence[Job], *, in_place: bool, sheet: Path | Non
                     "name another output, or use --in-place"
                 )
     if sheet is not None:
-        target = os.path.normcase(os.path.realpath(sheet))
+        target = _target(sheet)
         if target in sources or target in writers:
             what = "an input" if target in sources else "the place of a result"
             raise UsageError(f"--sheet {sheet}: is {what}; name another file")

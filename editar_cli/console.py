@@ -5,7 +5,7 @@ rich is loaded with the first message, not before. It honours ``NO_COLOR`` itsel
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
@@ -82,13 +82,20 @@ class Messages:
         console.print(table)
 
     @contextmanager
-    def working(self, what: str) -> Iterator[None]:
-        """A sign of life while something without parts goes on, on a terminal."""
+    def working(self, what: str) -> Iterator[Callable[[str], None]]:
+        """A sign of life while something without parts goes on, on a terminal.
+
+        Yields:
+            What says in other words what is going on.
+        """
         if not self._shows():
-            yield
+            yield lambda what: None
             return
-        with self._drawing() as console, console.status(what, spinner="dots"):
-            yield
+        from rich.text import Text
+
+        # Text, not markup: a file name may hold square brackets.
+        with self._drawing() as console, console.status(Text(what), spinner="dots") as status:
+            yield lambda what: status.update(Text(what))
 
     @contextmanager
     def progress(self, total: int) -> Iterator[ProgressCallback]:
@@ -152,6 +159,14 @@ def pace(done: float, seconds: float) -> str:
         return ""
     each = seconds / done
     return f"{each:.1f} s each" if each >= 1 else f"{1 / each:.1f} a second"
+
+
+def span(seconds: float) -> str:
+    """How long something took, in words."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _no_progress(done: float, what: str) -> None:

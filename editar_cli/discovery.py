@@ -108,7 +108,7 @@ def find_pictures(
     own_tags: Sequence[str],
     is_sheet: Callable[[Path], bool],
     in_place: bool,
-    may_be_empty: bool = False,
+    may_be_empty: bool,
 ) -> list[Found]:
     """The pictures that words and lists name, each once, in order.
 

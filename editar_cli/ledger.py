@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -101,11 +102,25 @@ class Ledger:
         """By home and output: inputs that have another time or place than the manifest says, and
         the same content."""
 
-    def settings_of(self, job: "Job") -> dict[str, object]:
-        """All that a result depends on beside the picture itself."""
+    def blank(self) -> "Ledger":
+        """One of the same command that has nothing open and can be sent to another process."""
+        return Ledger(
+            partial(dict, self._settings),
+            seed=self.seed,
+            on_exists=self.on_exists,
+            in_place=self.in_place,
+            dtype=self.dtype,
+        )
+
+    @property
+    def _settings(self) -> Mapping[str, object]:
         if self._asked is None:
             self._asked = self._ask()
-        settings = {**self._asked, job.asked: job.instruction}
+        return self._asked
+
+    def settings_of(self, job: "Job") -> dict[str, object]:
+        """All that a result depends on beside the picture itself."""
+        settings = {**self._settings, job.asked: job.instruction}
         if self.seed is not None:
             settings["seed"] = self.seed if job.seed is None else job.seed
             if job.variation:

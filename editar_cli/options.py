@@ -3,7 +3,9 @@
 A sampling flag left out is ``None``: the model's own defaults, stored in its bundle, then hold.
 """
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -350,6 +352,14 @@ ShardOption = Annotated[
         "picture is in one of them, whatever pictures there are beside it.",
     ),
 ]
+WatchOption = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        help="Stay, and take what comes into the folders and those in them, once it has stopped "
+        "changing. Ctrl-C ends it.",
+    ),
+]
 FromFileOption = Annotated[
     str | None,
     typer.Option(
@@ -462,10 +472,40 @@ class _NotOfResults(Group):
 
 @dataclass(frozen=True, kw_only=True)
 class InputOptions(_NotOfResults):
-    """Which pictures."""
+    """Which pictures.
+
+    Raises:
+        UsageError: a list is watched.
+    """
 
     from_file: FromFileOption = None
     recursive: RecursiveOption = False
+    watch: WatchOption = False
+
+    def __post_init__(self) -> None:
+        if self.watch and self.from_file is not None:
+            raise UsageError("--watch and --from-file: a folder can be watched, a list cannot")
+
+    @property
+    def deep(self) -> bool:
+        """Whether the folders of folders are gone into."""
+        return self.recursive or self.watch
+
+    def check(self, words: Sequence[str], output: str | None) -> None:
+        """Refuse what cannot be watched.
+
+        Args:
+            words: inputs of the command line.
+            output: where results go, as the command line has it.
+
+        Raises:
+            UsageError: one is no folder, or results have no file each.
+        """
+        if self.watch and output == "-":
+            raise UsageError("--watch and -o -: standard output holds one picture; name a folder")
+        for word in words if self.watch else ():
+            if not os.path.isdir(word):
+                raise UsageError(f"--watch: {word} is no folder; what comes into a folder is taken")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from functools import partial
 from io import BytesIO
@@ -36,6 +36,8 @@ NO_MEMORY = (
     "memory ran out with one picture at a time; "
     "another --device, --dtype bfloat16 or a smaller model would help"
 )
+Stages = Mapping[str, int]
+"""How many pictures are at which stage of their way."""
 _PATIENCE = 0.5
 """Seconds between looks at what other processes are at."""
 
@@ -200,7 +202,7 @@ class Outcome:
 
     Args:
         job: the picture.
-        seed: its own seed.
+        seed: its own seed; ``None`` where that never became known.
         seconds: its own reading, preparing, finishing and writing, and its share of the time that
             the model worked on it and others at once.
         error: what went wrong, or ``None``.
@@ -210,7 +212,7 @@ class Outcome:
     """
 
     job: Job
-    seed: int
+    seed: int | None = None
     seconds: float = 0.0
     error: str | None = None
     notes: tuple[str, ...] = ()
@@ -221,7 +223,8 @@ class Outcome:
         """What is told of this picture: in lines of JSON, in the manifest and in the report."""
         if self.skipped:
             return self.job.record("skipped")
-        more: dict[str, object] = {"seed": self.seed, "seconds": round(self.seconds, 3)}
+        more: dict[str, object] = {} if self.seed is None else {"seed": self.seed}
+        more["seconds"] = round(self.seconds, 3)
         more.update(self.found)
         if self.notes:
             more["notes"] = list(self.notes)
@@ -234,8 +237,13 @@ class Outcome:
         return json_line(self.record())
 
 
+def in_words(stages: Stages) -> str:
+    """Where pictures are on their way, such as ``editing 4, writing 1``."""
+    return ", ".join(f"{stage} {count}" for stage, count in stages.items() if count)
+
+
 def run_jobs(
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     maker: Maker[P, R],
     on_outcome: Callable[[Outcome], None],
     *,
@@ -247,7 +255,7 @@ def run_jobs(
     doing: str = "editing",
     most_failures: int | None = None,
     ledger: Ledger | None = None,
-    on_progress: Callable[[float, str], None] = lambda done, what: None,
+    on_progress: Callable[[float, Stages], None] = lambda done, stages: None,
     on_fewer_slots: Callable[[int], None] = lambda slots: None,
 ) -> None:
     """Read, make and write pictures, all at the same time and each file whole.
@@ -258,10 +266,11 @@ def run_jobs(
     raised, once the pictures that only wait to be written are written.
 
     Args:
-        jobs: what to do, in order.
+        jobs: what to do, in order; taken one by one as places for reading ahead become free.
         maker: edits or translates.
         on_outcome: told what became of each picture, in order, as soon as its file is complete.
-        slots: pictures at once in the model, 1 or more; halved where memory runs out.
+        slots: pictures at once in the model, 1 or more; halved where memory runs out, and no more
+            than there are jobs where their number is known.
         threads: that read and write; with 0 pictures are read and written between runs of the
             model.
         format: format of results for standard output: ``auto`` or an extension without its dot.
@@ -272,16 +281,19 @@ def run_jobs(
             are written already are told.
         ledger: keeps account of the pictures, and other processes from doing the same; what these
             are at is put off to the end, and skipped where they have done it. It is open.
-        on_progress: told how many pictures are done, fractions included, and what is going on.
+        on_progress: told how many pictures are done, fractions included, and how many are at
+            which stage.
         on_fewer_slots: told the new number when memory ran out.
     """
     assert slots >= 1, slots
+    if isinstance(jobs, Sized):
+        slots = min(slots, max(1, len(jobs)))
     with Workers(threads) as workers:
         _Run(
-            jobs=jobs,
+            todo=iter(jobs),
             maker=maker,
             workers=workers,
-            slots=min(slots, max(1, len(jobs))),
+            slots=slots,
             format=format,
             read=read or images.ReadOptions(),
             strip=strip,
@@ -385,7 +397,7 @@ class _Run(Generic[P, R]):
     """One call of ``run_jobs``; its thread alone touches what is here, beside ``_read`` and
     ``_write``, which change nothing."""
 
-    jobs: Sequence[Job]
+    todo: Iterator[Job]
     maker: Maker[P, R]
     workers: Workers
     slots: int
@@ -396,11 +408,10 @@ class _Run(Generic[P, R]):
     ledger: Ledger
     on_outcome: Callable[[Outcome], None]
     doing: str
-    on_progress: Callable[[float, str], None]
+    on_progress: Callable[[float, Stages], None]
     on_fewer_slots: Callable[[int], None]
 
     def __post_init__(self) -> None:
-        self.todo = deque(self.jobs)
         self.put_off: deque[Job] = deque()
         """Jobs that another process is at."""
         self.begun = 0
@@ -508,8 +519,12 @@ class _Run(Generic[P, R]):
         self.shares.stop()
         try:
             while True:
-                while len(self.ahead) <= self.workers.threads and self.todo:
-                    self._begin(self.todo.popleft())
+                while len(self.ahead) <= self.workers.threads:
+                    job = next(self.todo, None)
+                    if job is None:
+                        self.reading = None
+                        break
+                    self._begin(job)
                 if not self.ahead or self._enough(self.failures):
                     return None
                 picture = self.ahead[0]
@@ -547,8 +562,6 @@ class _Run(Generic[P, R]):
 
         self.ahead.append(picture)
         self.workers.submit(partial(self._read, self.reading, picture.seed), then, urgent=True)
-        if not self.todo:
-            self.reading = None
 
     def _read(self, reading: "_Reading[P]", seed: int) -> "_Read[P]":
         # One thread reads, those with other variations wait for it.
@@ -672,19 +685,18 @@ class _Run(Generic[P, R]):
         """From work: what has been done meanwhile?"""
         self.workers.settle()
         self._tell_in_turn()
-        done = min(self.through + max(self.drawn, 0.0), len(self.jobs))
+        done = min(self.through + max(self.drawn, 0.0), self.begun)
         self.on_progress(done, self._stages())
 
-    def _stages(self) -> str:
-        """Where pictures are on their way, in words."""
-        stages = {
+    def _stages(self) -> Stages:
+        """Where pictures are on their way."""
+        return {
             "reading": sum(picture.prepared is None for picture in self.ahead),
             self.doing: len(self.in_model),
             "writing": self.behind,
             "at work elsewhere": len(self.put_off),
             "failed": self.failures,
         }
-        return ", ".join(f"{stage} {count}" for stage, count in stages.items() if count)
 
     def _has_drawn(self, pictures: float) -> None:
         self.drawn += pictures

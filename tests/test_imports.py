@@ -23,7 +23,7 @@ LINES = [
     # Tries in a process of its own what the doctor must not.
     {"probes"},
     {"choosing"},
-    {"editor", "translator", "benchmarks", "training"},
+    {"editor", "translator", "benchmarks", "training", "runners"},
     {"pipeline", "batch", "checkpoints", "report", "sheets"},
     {"ledger", "discovery"},
     {"engine"},
@@ -43,7 +43,7 @@ LINES = [
         "lists",
         "masks",
     },
-    {"errors", "config", "embedded", "folders", "overlap", "manifest", "claims"},
+    {"errors", "config", "embedded", "folders", "overlap", "manifest", "claims", "watching"},
 ]
 # Importer and imported of the same line.
 WITHIN = {

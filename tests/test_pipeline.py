@@ -14,7 +14,7 @@ from editar_cli.batch import Placement, plan_jobs
 from editar_cli.errors import ImageError, ModelError
 from editar_cli.images import Source
 from editar_cli.lists import Row
-from editar_cli.pipeline import Asked, Made, make_each, run_jobs
+from editar_cli.pipeline import Asked, Made, in_words, make_each, run_jobs
 
 SECONDS = 30
 """How long a test waits for another thread before it fails."""
@@ -323,7 +323,7 @@ def test_progress_is_counted_in_pictures(folder, threads):
         FakeEditor(),
         recursive=True,
         threads=threads,
-        on_progress=lambda done, what: seen.append((done, what)),
+        on_progress=lambda done, stages: seen.append((done, in_words(stages))),
         doing="inverting",
     )
     stages = {part.split()[0] for _, what in seen for part in what.split(", ") if part}

@@ -49,6 +49,11 @@ class Review:
         """Pictures that were made before this run, or by another process during it."""
         self._start = time.monotonic()
 
+    def extend(self, plan: "Plan") -> None:
+        """More is going to be done."""
+        if self._page is not None or self._sheet is not None:
+            self._plan.add(plan)
+
     def add(self, job: "Job", record: dict[str, object]) -> None:
         """What became of one picture."""
         if self._page is not None or self._sheet is not None:

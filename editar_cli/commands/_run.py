@@ -1,37 +1,25 @@
-"""What ``edit`` and ``translate`` share once the plan stands: the run and what is said of it."""
+"""What ``edit`` and ``translate`` share once their flags are understood: plan, run and tell."""
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import typer
 
+from editar_cli.commands._account import Account, how_to_go_on, tell_plan
+from editar_cli.commands._errand import Errand
 from editar_cli.commands._review import Review
+from editar_cli.commands._watch import watch
 from editar_cli.console import Messages
 from editar_cli.errors import UsageError
 from editar_cli.flags import Group
-from editar_cli.ledger import Ledger, Verdict
+from editar_cli.ledger import Ledger
+from editar_cli.options import InputOptions, OutputOptions, RunOptions, TalkOptions
 
 if TYPE_CHECKING:
     from editar_cli.batch import Job, Plan
-    from editar_cli.images import ReadOptions
-    from editar_cli.pipeline import Maker, Outcome
-
-
-class Session(NamedTuple):
-    """What a run works with.
-
-    Args:
-        maker: edits or translates.
-        slots: pictures in the model at once.
-        threads: that read and write beside it.
-    """
-
-    maker: "Maker[Any, Any]"
-    slots: int
-    threads: int
+    from editar_cli.runners._runner import Runner
 
 
 def settings_of(
@@ -65,6 +53,65 @@ def settings_of(
     return plain
 
 
+def carry_out(
+    errand: Errand,
+    *,
+    inputs: InputOptions,
+    outputs: OutputOptions,
+    running: RunOptions,
+    talk: TalkOptions,
+    check: Callable[["Plan"], None] = lambda plan: None,
+) -> None:
+    """Plan, run and tell; with ``--watch`` until it is stopped.
+
+    Args:
+        errand: what to do.
+        inputs, outputs, running, talk: flags of the command.
+        check: refuses a plan that other flags do not go with.
+
+    Raises:
+        typer.Exit: with 1, where pictures failed or a page could not be written.
+    """
+    messages = talk.messages
+
+    def account_of(plan: "Plan") -> Account:
+        review = Review(
+            plan,
+            messages,
+            page=outputs.report,
+            sheet=outputs.sheet,
+            seed=running.seed,
+            ledger=errand.ledger,
+        )
+        return Account(messages, review, json_lines=talk.json_lines)
+
+    def runner() -> "Runner":
+        from editar_cli.runners.local import Local
+
+        return Local(errand.opening, errand.making, errand.ledger)
+
+    if inputs.watch and not running.dry_run:
+        from editar_cli.batch import Plan
+
+        # What is wrong with the command line is told now.
+        check(errand.make_plan(ready=lambda there: ()))
+        watch(runner(), account_of(Plan()), errand)
+        return
+    plan = errand.make_plan(ready=(lambda there: there) if inputs.watch else None)
+    check(plan)
+    account = account_of(plan)
+    if ready_to_run(
+        plan,
+        messages,
+        json_lines=talk.json_lines,
+        dry_run=running.dry_run,
+        ledger=errand.ledger,
+    ):
+        run(plan, runner(), account, errand)
+    elif not running.dry_run and not account.review.write():
+        raise typer.Exit(1)
+
+
 def ready_to_run(
     plan: "Plan",
     messages: Messages,
@@ -92,132 +139,44 @@ def ready_to_run(
     refuse_unwritable(plan)
     for folder in plan.folders:
         messages.info(f"results go to {folder}/")
-    if plan.captioned:
-        messages.info(f"captions: {plan.captioned} from text files beside their pictures")
-    if plan.elsewhere:
-        here = len(plan.jobs) + len(plan.skipped)
-        messages.info(f"{here} of {here + plan.elsewhere} pictures are in this shard")
-    if plan.skipped:
-        messages.info(_skipped(plan))
-    if plan.strange:
-        strange = _some(plan.strange)
-        messages.warning(f"left as they are, though made of other pictures: {strange}")
-    for verdict, jobs in plan.again.items():
-        messages.info(f"again: {_some(jobs)}, because of {_reason(verdict, jobs[0], ledger)}")
-    if json_lines:
-        for job in plan.skipped:
-            print(job.to_json("skipped"), flush=True)
+    tell_plan(plan, messages, json_lines=json_lines, ledger=ledger)
     return bool(plan.jobs)
 
 
-def run(
-    plan: "Plan",
-    open_session: Callable[[], Session],
-    messages: Messages,
-    *,
-    verbs: tuple[str, str],
-    format: str,
-    json_lines: bool,
-    most_failures: int | None,
-    review: Review,
-    read: "ReadOptions | None" = None,
-    strip: bool = False,
-    ledger: Ledger | None = None,
-    in_place: bool = False,
-    rule_given: bool = False,
-) -> None:
+def run(plan: "Plan", runner: "Runner", account: Account, errand: Errand) -> None:
     """Do what is planned and tell what becomes of each picture.
 
     Args:
-        plan: with at least one job.
-        open_session: loads what is needed.
-        messages: where people are told.
-        verbs: such as ("editing", "edited").
-        format: of results for standard output.
-        json_lines: one line of JSON for each picture.
-        most_failures: stop when so many have failed; ``None`` is never.
-        review: told all, and written at the end whatever the end is.
-        read: which pictures are refused.
-        strip: write no metadata.
-        ledger: the plan was made with; it is closed at the end.
-        in_place: inputs are replaced.
-        rule_given: the command had ``--on-exists``.
+        plan: has jobs.
+        runner: does them; it is opened and closed here.
+        account: told all; its review is written at the end, whatever the end is.
+        errand: the command.
 
     Raises:
         typer.Exit: with 1, where pictures failed.
     """
-    from editar_cli.pipeline import run_jobs
-
-    failures = 0
-    skipped = 0
-    ledger = ledger or Ledger()
-
-    def tell(outcome: "Outcome") -> None:
-        nonlocal failures, skipped
-        failures += outcome.error is not None
-        skipped += outcome.skipped
-        review.add(outcome.job, outcome.record())
-        _tell(outcome, messages, json_lines=json_lines)
-
+    messages, jobs = account.messages, plan.jobs
     try:
-        with messages.working("loading the model"):
-            session = open_session()
-        review.facts = session.maker.facts
-        for warning in ledger.open(plan.jobs, session.maker.facts):
-            messages.warning(warning)
-        with messages.progress(len(plan.jobs)) as show:
-            run_jobs(
-                plan.jobs,
-                session.maker,
-                tell,
-                slots=session.slots,
-                threads=session.threads,
-                format=format,
-                read=read,
-                strip=strip,
-                doing=verbs[0],
-                most_failures=most_failures,
-                ledger=ledger,
-                on_progress=show,
-                on_fewer_slots=lambda n: messages.warning(
-                    f"memory ran out: going on with {n} pictures at once"
-                ),
-            )
+        account.open(runner)
+        account.work(runner, jobs, errand.ledger, errand.most_failures)
     except KeyboardInterrupt:
-        again = in_place and any(job.home is None for job in plan.jobs)
-        messages.info(how_to_go_on(in_place=again, rule_given=rule_given))
+        again = errand.in_place and any(job.home is None for job in jobs)
+        messages.info(how_to_go_on(in_place=again, rule_given=errand.rule_given))
         raise
     finally:
-        ledger.close()
+        runner.close()
+        errand.ledger.close()
         # Whatever the end is: a page of what is finished.
-        reviewed = review.write()
-    if failures:
-        messages.error(f"{failures} of {len(plan.jobs)} pictures failed")
+        reviewed = account.review.write()
+    if account.failed:
+        messages.error(f"{account.failed} of {len(jobs)} pictures failed")
         raise typer.Exit(1)
-    if skipped:
-        messages.info(f"skipped: {skipped} done by another process meanwhile")
-    if len(plan.jobs) > 1:
-        messages.info(f"{len(plan.jobs) - skipped} pictures {verbs[1]}")
+    if account.skipped:
+        messages.info(f"skipped: {account.skipped} done by another process meanwhile")
+    if len(jobs) > 1:
+        messages.info(f"{len(jobs) - account.skipped} pictures {errand.done}")
     if not reviewed:
         raise typer.Exit(1)
-
-
-def _skipped(plan: "Plan") -> str:
-    which = _some(plan.skipped)
-    return f"skipped: {which} already there; --overwrite replaces, -o names another place"
-
-
-def _some(jobs: "Sequence[Job]") -> str:
-    if len(jobs) == 1:
-        return jobs[0].output_name
-    return f"{len(jobs)} outputs ({jobs[0].output_name}, ...)"
-
-
-def _reason(verdict: Verdict, job: "Job", ledger: Ledger | None) -> str:
-    names: Sequence[str] = ()
-    if ledger is not None and verdict is Verdict.OTHER_SETTINGS:
-        names = ledger.differences(job)
-    return f"{verdict.value} ({', '.join(names)})" if names else verdict.value
 
 
 def _print_plan(plan: "Plan", *, json_lines: bool) -> None:
@@ -238,30 +197,3 @@ def _print_plan(plan: "Plan", *, json_lines: bool) -> None:
 def _in_words(job: "Job") -> str:
     mask = "" if job.mask is None else f" (mask {job.mask})"
     return f"{job.source_name} -> {job.output_name}{mask}"
-
-
-def _tell(outcome: "Outcome", messages: Messages, *, json_lines: bool) -> None:
-    # Flushed line by line: the reader of a pipe works on while we do.
-    if json_lines:
-        print(outcome.to_json(), flush=True)
-    elif outcome.error is None and not outcome.skipped and outcome.job.output is not None:
-        print(outcome.job.output_name, flush=True)
-    if outcome.error is not None:
-        messages.error(outcome.error)
-    elif outcome.skipped:
-        messages.detail(f"{outcome.job.source_name}: done by another process meanwhile")
-    else:
-        messages.detail(f"{outcome.job.source_name}: {outcome.seconds:.1f} s, seed {outcome.seed}")
-    for note in outcome.notes:
-        messages.info(f"{outcome.job.source_name}: {note}")
-
-
-def how_to_go_on(*, in_place: bool, rule_given: bool) -> str:
-    """After Ctrl-C: the command that does the rest."""
-    if in_place:
-        return "stopped; what is finished is kept, and the same command would edit it once more"
-    # The same command, with finished outputs skipped even if it said to replace them.
-    words = ["editar", *(word for word in sys.argv[1:] if word != "--overwrite")]
-    if rule_given:
-        words += ["--on-exists", "skip"]
-    return f"stopped; what is finished is kept. To go on: {shlex.join(words)}"

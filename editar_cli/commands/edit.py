@@ -1,15 +1,19 @@
 """``editar edit``: pictures and an instruction in, edited pictures out."""
 
-import json
-from typing import Annotated
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from editar_cli import options
-from editar_cli.commands._review import Review
-from editar_cli.commands._run import Session, ready_to_run, run, settings_of
+from editar_cli.commands._errand import Errand
+from editar_cli.commands._run import carry_out, settings_of
 from editar_cli.flags import with_groups
 from editar_cli.ledger import Ledger
+
+if TYPE_CHECKING:
+    from editar_cli.runners._runner import Seat, Session
 
 
 @with_groups
@@ -51,10 +55,11 @@ def edit(
     from editar_cli import batch
     from editar_cli.discovery import split_positionals
     from editar_cli.lists import read_list
+    from editar_cli.runners._runner import Making
 
-    messages = talk.messages
     rows = read_list(inputs.from_file) if inputs.from_file is not None else []
     words, text = split_positionals(items or [], instruction, rows=rows)
+    inputs.check(words, outputs.output)
     placement = batch.Placement(
         output=outputs.output,
         name=outputs.name,
@@ -78,48 +83,80 @@ def edit(
         in_place=in_place,
         dtype=models.dtype_given,
     )
-    plan = batch.plan_jobs(
-        words,
-        text,
-        placement,
-        recursive=inputs.recursive,
-        rows=rows,
-        masks=changing.mask,
+    errand = Errand(
+        words=words,
+        make_plan=partial(
+            batch.plan_jobs,
+            words,
+            text,
+            placement,
+            recursive=inputs.deep,
+            rows=rows,
+            masks=changing.mask,
+            ledger=ledger,
+            shard=running.share,
+        ),
+        opening=_Opening(
+            models=models,
+            sampling=sampling,
+            frame=frame,
+            choosing=choosing,
+            changing=changing,
+            preserve=preserve,
+            seed=running.seed,
+            threads=running.jobs,
+        ),
+        making=Making(
+            doing="editing",
+            format=outputs.format.value,
+            read=reading.rules,
+            strip=outputs.strip,
+        ),
+        done="edited",
         ledger=ledger,
-        shard=running.share,
+        in_place=in_place,
+        most_failures=running.most_failures,
+        rule_given=outputs.on_exists is not None,
     )
-    every = [*plan.jobs, *plan.skipped]
-    changing.check(masked=any(job.mask is not None for job in every))
-    review = Review(
-        plan,
-        messages,
-        page=outputs.report,
-        sheet=outputs.sheet,
-        seed=running.seed,
-        ledger=ledger,
-    )
-    if not ready_to_run(
-        plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run, ledger=ledger
-    ):
-        if not running.dry_run and not review.write():
-            raise typer.Exit(1)
-        return
 
-    def open_session() -> Session:
+    def check(plan: "batch.Plan") -> None:
+        every = [*plan.jobs, *plan.skipped]
+        masked = changing.mask is not None or any(job.mask is not None for job in every)
+        changing.check(masked=masked)
+
+    carry_out(errand, inputs=inputs, outputs=outputs, running=running, talk=talk, check=check)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opening:
+    """Loads the model of one command; see ``runners``."""
+
+    models: options.ModelOptions
+    sampling: options.SamplingOptions
+    frame: options.FrameOptions
+    choosing: options.ChoosingOptions
+    changing: options.AreaOptions
+    preserve: bool
+    seed: int
+    threads: int | None
+
+    def __call__(self, seat: "Seat") -> "Session":
         from editar_cli.choosing import BestOf, load_scorer
         from editar_cli.editor import EditSession, threads_beside
+        from editar_cli.runners._runner import Session
 
-        editor = models.load()
+        editor = self.models.load()
         settings = editor.options(
-            **sampling.given,
-            size=frame.size.value,
-            fit=frame.fit_given,
-            preserve=preserve,
-            area=changing.area,
+            **self.sampling.given,
+            size=self.frame.size.value,
+            fit=self.frame.fit_given,
+            preserve=self.preserve,
+            area=self.changing.area,
         )
-        editing = EditSession(editor, settings, seed=running.seed)
-        session: EditSession | BestOf = editing
-        slots = models.at_once or editor.engine.slots(settings.sampling)
+        editing = EditSession(editor, settings, seed=self.seed)
+        maker: EditSession | BestOf = editing
+        slots = self.models.at_once or editor.engine.slots(settings.sampling)
+        choosing = self.choosing
         if choosing.best_of > 1:
             scorer = load_scorer(
                 choosing.scorer.value,
@@ -127,33 +164,13 @@ def edit(
                 device=str(editor.bundle.device),
                 guided=settings.sampling.guidance != 1.0,
             )
-            session = BestOf(
+            maker = BestOf(
                 editing,
                 choosing.best_of,
                 scorer,
                 at_once=slots,
                 keep=choosing.candidates is not None,
             )
-        messages.detail(f"{json.dumps(dict(session.facts))} on {editor.bundle.device}")
-        threads = running.jobs
-        return Session(
-            session,
-            slots=slots,
-            threads=threads_beside(editor.bundle.device) if threads is None else threads,
-        )
-
-    run(
-        plan,
-        open_session,
-        messages,
-        verbs=("editing", "edited"),
-        format=outputs.format.value,
-        json_lines=talk.json_lines,
-        read=reading.rules,
-        strip=outputs.strip,
-        most_failures=running.most_failures,
-        review=review,
-        ledger=ledger,
-        in_place=in_place,
-        rule_given=outputs.on_exists is not None,
-    )
+        device = editor.bundle.device
+        threads = threads_beside(device) if self.threads is None else self.threads
+        return Session(maker, slots=slots, threads=threads, place=str(device))

@@ -1,19 +1,24 @@
 """``editar translate``: pictures or maps in, new pictures with the same geometry out."""
 
-import json
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from editar_cli import options
-from editar_cli.commands._review import Review
-from editar_cli.commands._run import Session, ready_to_run, run, settings_of
+from editar_cli.commands._errand import Errand
+from editar_cli.commands._run import carry_out, settings_of
 from editar_cli.errors import UsageError
 from editar_cli.flags import Group, with_groups
 from editar_cli.ledger import Ledger
 from editar_cli.modes import NAMES
+
+if TYPE_CHECKING:
+    from editar_cli.modes._settings import MapSettings
+    from editar_cli.runners._runner import Seat, Session
 
 
 class Input(StrEnum):
@@ -111,7 +116,6 @@ def translate(
       editar translate --mode depth photos/ "a winter evening" -o out/ --preview
       editar translate --mode segmentation --input map maps/ --from-file captions.csv
     """
-    messages = talk.messages
     if extractor == "list":
         _list_extractors(mode)
         return
@@ -120,6 +124,7 @@ def translate(
     from editar_cli.lists import read_list
     from editar_cli.modes._mode import ExtractorSettings
     from editar_cli.modes._settings import MapSettings
+    from editar_cli.runners._runner import Making
 
     if map_only and save_map is not None:
         raise UsageError("--map-only and --save-map: the maps are the results; -o names the folder")
@@ -136,6 +141,7 @@ def translate(
         raise UsageError(f"--map-only and {flag}: without a model there is no use for it")
     if not words and not rows:
         raise UsageError(f"no picture: editar translate --mode {mode} in.jpg")
+    inputs.check(words, outputs.output)
     format = outputs.format
     if map_only and format is options.Format.AUTO:
         # A map is data: no format that changes its pixels, unless asked for.
@@ -180,18 +186,6 @@ def translate(
         on_exists=outputs.rule.value,
         dtype=None if map_only else models.dtype_given,
     )
-    plan = batch.plan_jobs(
-        words,
-        text,
-        placement,
-        recursive=inputs.recursive,
-        rows=rows,
-        asked="caption",
-        caption_files=caption_files and not map_only,
-        own_tags=tags,
-        ledger=ledger,
-        shard=running.share,
-    )
     settings = MapSettings(
         mode=mode,
         extractor=extractor,
@@ -202,66 +196,71 @@ def translate(
         invert=invert,
         preview=preview,
     )
-    review = Review(
-        plan,
-        messages,
-        page=outputs.report,
-        sheet=outputs.sheet,
-        seed=running.seed,
+    errand = Errand(
+        words=words,
+        make_plan=partial(
+            batch.plan_jobs,
+            words,
+            text,
+            placement,
+            recursive=inputs.deep,
+            rows=rows,
+            asked="caption",
+            caption_files=caption_files and not map_only,
+            own_tags=tags,
+            ledger=ledger,
+            shard=running.share,
+        ),
+        opening=_Opening(
+            models=models,
+            sampling=sampling,
+            frame=frame,
+            settings=settings,
+            map_only=map_only,
+            seed=running.seed,
+            threads=running.jobs,
+        ),
+        making=Making(
+            doing="drawing maps" if map_only else "translating",
+            format=format.value,
+            read=reading.rules,
+            strip=outputs.strip,
+        ),
+        done="mapped" if map_only else "translated",
         ledger=ledger,
+        most_failures=running.most_failures,
+        rule_given=outputs.on_exists is not None,
     )
-    if not ready_to_run(
-        plan, messages, json_lines=talk.json_lines, dry_run=running.dry_run, ledger=ledger
-    ):
-        if not running.dry_run and not review.write():
-            raise typer.Exit(1)
-        return
+    carry_out(errand, inputs=inputs, outputs=outputs, running=running, talk=talk)
 
-    def open_session() -> Session:
         from editar_cli.editor import choose_device, threads_beside
+        from editar_cli.runners._runner import Session
         from editar_cli.translator import MapSession, TranslateSession
 
-        session: MapSession | TranslateSession
-        if map_only:
+        maker: MapSession | TranslateSession
+        if self.map_only:
             from editar_cli.checkpoints.native import read_config
             from editar_cli.checkpoints.registry import resolve_model
 
-            config = read_config(resolve_model(models.model))
-            chosen_device = choose_device(models.device)
-            session = MapSession(settings.on(str(chosen_device)), config.extractors)
+            config = read_config(resolve_model(self.models.model))
+            device = choose_device(self.models.device)
+            maker = MapSession(self.settings.on(str(device)), config.extractors)
             slots = 1
         else:
-            editor = models.load()
+            editor = self.models.load()
             chosen = editor.options(
-                **sampling.given, size=frame.size.value, fit=frame.fit_given, translating=True
+                **self.sampling.given,
+                size=self.frame.size.value,
+                fit=self.frame.fit_given,
+                translating=True,
             )
-            session = TranslateSession(editor, chosen, settings, seed=running.seed)
-            chosen_device = editor.bundle.device
-            slots = models.at_once or editor.engine.slots(chosen.sampling)
-        for note in session.choice.notes:
-            messages.info(note)
-        messages.detail(json.dumps(dict(session.facts)))
-        threads = running.jobs
+            maker = TranslateSession(editor, chosen, self.settings, seed=self.seed)
+            device = editor.bundle.device
+            slots = self.models.at_once or editor.engine.slots(chosen.sampling)
+        threads = threads_beside(device) if self.threads is None else self.threads
         return Session(
-            session,
-            slots=slots,
-            threads=threads_beside(chosen_device) if threads is None else threads,
+            maker, slots=slots, threads=threads, place=str(device), notes=tuple(maker.choice.notes)
         )
-
-    run(
-        plan,
-        open_session,
-        messages,
-        verbs=("drawing maps", "mapped") if map_only else ("translating", "translated"),
-        format=format.value,
-        json_lines=talk.json_lines,
-        read=reading.rules,
-        strip=outputs.strip,
-        most_failures=running.most_failures,
-        review=review,
-        ledger=ledger,
-        rule_given=outputs.on_exists is not None,
-    )
 
 
 def _names_a_file(output: str | None) -> bool:

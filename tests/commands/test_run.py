@@ -5,11 +5,16 @@ import pytest
 import typer
 
 from editar_cli.batch import Job, Plan
+from editar_cli.commands._account import Account, how_to_go_on
+from editar_cli.commands._errand import Errand
 from editar_cli.commands._review import Review
-from editar_cli.commands._run import Session, how_to_go_on, ready_to_run, run
+from editar_cli.commands._run import ready_to_run, run
 from editar_cli.console import Messages
 from editar_cli.errors import ImageError, UsageError
+from editar_cli.ledger import Ledger
 from editar_cli.pipeline import Made
+from editar_cli.runners._runner import Making, Session
+from editar_cli.runners.local import Local
 
 
 def test_how_to_go_on_skips_what_is_finished(monkeypatch):
@@ -105,11 +110,18 @@ def plan(tmp_path, monkeypatch):
 
 
 def start(plan, refuse, report=None, **more):
-    settings = {"format": "auto", "json_lines": False, "most_failures": None, **more}
-    verbs = ("drawing maps", "mapped")
     session = Session(Maker(refuse), slots=2, threads=1)
-    review = Review(plan, Messages(), page=report)
-    run(plan, lambda: session, Messages(), verbs=verbs, review=review, **settings)
+    errand = Errand(
+        words=["a.png"],
+        make_plan=lambda **ready: plan,
+        opening=lambda seat: session,
+        making=Making(doing="drawing maps"),
+        done="mapped",
+        ledger=Ledger(),
+        **more,
+    )
+    account = Account(Messages(), Review(plan, Messages(), page=report), json_lines=False)
+    run(plan, Local(errand.opening, errand.making, errand.ledger), account, errand)
 
 
 def test_results_go_to_standard_output_and_notes_to_standard_error(plan, capsys):
