@@ -233,6 +233,20 @@ def translate(
     )
     carry_out(errand, inputs=inputs, outputs=outputs, running=running, talk=talk)
 
+
+@dataclass(frozen=True, kw_only=True)
+class _Opening:
+    """Loads the model or the extractor of one command; see ``runners``."""
+
+    models: options.ModelOptions
+    sampling: options.SamplingOptions
+    frame: options.FrameOptions
+    settings: "MapSettings"
+    map_only: bool
+    seed: int
+    threads: int | None
+
+    def __call__(self, seat: "Seat") -> "Session":
         from editar_cli.editor import choose_device, threads_beside
         from editar_cli.runners._runner import Session
         from editar_cli.translator import MapSession, TranslateSession

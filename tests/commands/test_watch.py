@@ -286,7 +286,7 @@ def test_a_real_drop_folder(tiny_bundle, tmp_path, stop):
         rest, said = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[stop]
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[stop], said
     assert rest == b""
     with Image.open(tmp_path / "out/slow.png") as image:
         assert image.size == (60, 50)
