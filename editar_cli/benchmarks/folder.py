@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from editar_cli import images
-from editar_cli.batch import natural_key
 from editar_cli.benchmarks.hub_data import MapCase
 from editar_cli.benchmarks.maps import FID, Judge, MapBenchmark, SetDistance, square
 from editar_cli.benchmarks.networks import Networks
 from editar_cli.benchmarks.results import Column, Row
 from editar_cli.benchmarks.statistics import Mean
+from editar_cli.discovery import natural_key
 from editar_cli.errors import ImageError, UsageError
 from editar_cli.masks import read_mask
 from editar_cli.metrics.pixels import compare_pixels

@@ -129,7 +129,7 @@ def make_pictures(
     from editar_cli.benchmarks.report import bundle_sums
     from editar_cli.editor import threads_beside
     from editar_cli.images import write_image
-    from editar_cli.pipeline import run_jobs
+    from editar_cli.pipeline import in_words, run_jobs
 
     facts = {"settings": dict(maker.facts), "bundle": bundle_sums(editor.bundle.path)}
     settings = run / "settings.json"
@@ -157,7 +157,7 @@ def make_pictures(
             threads=threads_beside(editor.bundle.device),
             format="png",
             doing=doing,
-            on_progress=show,
+            on_progress=lambda done, stages: show(done, in_words(stages)),
         )
     return facts
 
