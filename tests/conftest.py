@@ -1,7 +1,9 @@
 """What several tests need: a tiny real model and the command line in a process of its own."""
 
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import editar_cli
 from editar_cli import cli
 
 RunEditar = Callable[..., "subprocess.CompletedProcess[bytes]"]
+Shell = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +64,20 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bundle"
 
 
+@pytest.fixture(scope="session")
+def mapped_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, as if trained on maps that can be made here without any download."""
+    folder = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("mapped") / "bundle"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["extractors"] = {
+        "canny": ["opencv"],
+        "depth": ["small"],
+        "segmentation": ["regions"],
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
 def subprocess_settings() -> dict[str, str]:
     """The environment of a process that runs the tested package, without the person's settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("EDITAR_")}
@@ -80,6 +97,41 @@ def run_editar(tmp_path: Path) -> RunEditar:
             timeout=300,
             env={**subprocess_settings(), **(env or {})},
             input=input,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def editar_on_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PATH on which ``editar`` is the tested package, for lines as a person types them."""
+    folder = tmp_path_factory.mktemp("bin")
+    command = folder / "editar"
+    # As pip writes it: the program's name is editar.
+    lines = ("from editar_cli.cli import main", "main()")
+    command.write_text("\n".join([f"#!{sys.executable}", *lines, ""]))
+    command.chmod(0o755)
+    return os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)])
+
+
+@pytest.fixture
+def shell(tmp_path: Path, editar_on_path: str, mapped_bundle: Path) -> Shell:
+    """Runs lines of bash in ``tmp_path`` with the tiny model, or the embedded one for ``None``."""
+
+    def run(
+        lines: str, *, model: Path | None = mapped_bundle, env: dict[str, str] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        settings = {"PATH": editar_on_path, "EDITAR_DEVICE": "cpu"}
+        settings |= {} if model is None else {"EDITAR_MODEL": str(model)}
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", lines],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=600,
+            env={**subprocess_settings(), **settings, **(env or {})},
+            stdin=subprocess.DEVNULL,
         )
 
     return run

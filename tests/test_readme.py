@@ -1,9 +1,7 @@
 """The README's commands are real: files exist, flags exist, and the lines do what they say."""
 
-import json
 import re
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
@@ -80,21 +78,6 @@ def test_the_python_lines_run(tiny_bundle, tmp_path, monkeypatch):
     exec(compile(code, str(README), "exec"), {"__name__": "readme"})
     assert Image.open("snowy.jpg").size == (40, 30)
     assert "editar_cli.editor" in sys.modules
-
-
-@pytest.fixture(scope="module")
-def mapped_bundle(tiny_bundle, tmp_path_factory):
-    """The tiny model with extractors that need no download."""
-    folder = tmp_path_factory.mktemp("readme") / "bundle"
-    shutil.copytree(tiny_bundle, folder)
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["extractors"] = {
-        "canny": ["opencv"],
-        "depth": ["small"],
-        "segmentation": ["regions"],
-    }
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    return folder
 
 
 @pytest.mark.parametrize(

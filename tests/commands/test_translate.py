@@ -2,9 +2,7 @@
 
 import json
 import os
-import shutil
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,20 +63,6 @@ def small_depth(tmp_path_factory):
     facts = {"config": json.dumps({"image_size": 16, "widths": [8, 8]})}
     save_file(network.state_dict(), folder / "depth.safetensors", facts)
     return folder / "depth.safetensors"
-
-
-@pytest.fixture(scope="session")
-def mapped_bundle(tiny_bundle, tmp_path_factory):
-    """The tiny model, as if trained on maps that can be made here."""
-    folder = Path(shutil.copytree(tiny_bundle, tmp_path_factory.mktemp("mapped") / "bundle"))
-    config = json.loads((folder / "config.json").read_text())
-    config["extractors"] = {
-        "canny": ["opencv"],
-        "depth": ["small"],
-        "segmentation": ["regions"],
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
 
 
 @pytest.fixture
